@@ -1,0 +1,201 @@
+import * as v from 'valibot'
+import { isClient } from './match.ts'
+import { hint } from './nearest.ts'
+import { RULE_STATES } from './session.ts'
+
+const SECONDS_PER_UNIT = { ms: 0.001, s: 1, m: 60, h: 3600 } as const
+
+const DURATION = /^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)$/
+const PERCENT = /^(\d{1,3}(?:\.\d{1,3})?)%$/
+
+/** A strict object whose complaint about an unknown key names the nearest known one. */
+function record<T extends v.ObjectEntries>(entries: T) {
+  const keys = Object.keys(entries)
+  return v.strictObject(entries, (issue) => {
+    if (issue.expected === 'never') {
+      const key = String(issue.path?.at(-1)?.key)
+      return `unknown key${hint(key, keys)}; expected ${keys.join(', ')}`
+    }
+    if (issue.expected === 'Object') return `expected an object with ${keys.join(', ')}`
+    return 'missing'
+  })
+}
+
+function list<T extends v.GenericSchema>(item: T, form: string) {
+  return v.pipe(
+    v.array(item, `expected a list of ${form}`),
+    v.minLength(1, `expected ${form}, not an empty list`),
+  )
+}
+
+const text = (form: string) => v.pipe(v.string(`expected ${form}`), v.nonEmpty(`expected ${form}`))
+
+const globs = list(text('a name or a glob such as "shop_*"'), 'one or more names or globs')
+
+const matchEntries = {
+  databases: v.optional(globs),
+  users: v.optional(globs),
+  applications: v.optional(globs),
+  clients: v.optional(
+    list(
+      v.pipe(
+        v.string('expected a network such as "10.0.9.0/24", or "local"'),
+        v.check(isClient, 'expected a network such as "10.0.9.0/24" or "fd00::/8", or "local"'),
+      ),
+      'one or more networks, or "local"',
+    ),
+  ),
+}
+
+const DURATION_FORM = 'expected a duration such as "30s": a number with ms, s, m or h'
+const duration = v.pipe(
+  v.string(DURATION_FORM),
+  v.regex(DURATION, DURATION_FORM),
+  v.transform((written) => {
+    const [, amount, unit] = DURATION.exec(written) as unknown as [
+      string,
+      string,
+      keyof typeof SECONDS_PER_UNIT,
+    ]
+    return Number(amount) * SECONDS_PER_UNIT[unit]
+  }),
+)
+
+const PERCENT_FORM = 'expected a share of the slots from "0%" to "100%", such as "80%"'
+const percent = v.pipe(
+  v.string(PERCENT_FORM),
+  v.regex(PERCENT, PERCENT_FORM),
+  v.transform((written) => Number.parseFloat(written)),
+  v.maxValue(100, PERCENT_FORM),
+)
+
+const wholeFrom = (least: number) => {
+  const form = `expected a whole number from ${least}`
+  return v.pipe(v.number(form), v.safeInteger(form), v.minValue(least, form))
+}
+
+const oneOf = <const T extends readonly string[]>(words: T) =>
+  v.picklist(words, (issue) => {
+    const near = typeof issue.input === 'string' ? hint(issue.input, words) : ''
+    return `expected ${words.map((word) => `"${word}"`).join(', ')}${near}`
+  })
+
+const ruleSchema = v.pipe(
+  record({
+    name: text('a name for the rule'),
+    match: v.optional(record(matchEntries)),
+    state: oneOf(RULE_STATES),
+    olderThan: duration,
+    when: v.optional(
+      v.pipe(
+        record({ idleOver: v.optional(wholeFrom(0)), slotsUsedOver: v.optional(percent) }),
+        v.check(
+          (when) => when.idleOver !== undefined || when.slotsUsedOver !== undefined,
+          'expected idleOver, slotsUsedOver or both',
+        ),
+      ),
+    ),
+    action: v.optional(oneOf(['terminate', 'cancel']), 'terminate'),
+  }),
+  v.forward(
+    v.check(
+      (rule) => rule.action === 'terminate' || rule.state === 'active',
+      'expected "terminate": only a session in state "active" has a query to cancel',
+    ),
+    ['action'],
+  ),
+)
+
+const policySchema = record({
+  scope: v.optional(record(matchEntries), {}),
+  protect: v.optional(
+    list(
+      v.pipe(
+        record(matchEntries),
+        v.check(
+          (match) => Object.keys(match).length > 0,
+          'expected at least one of databases, users, applications, clients: an empty entry protects every session',
+        ),
+      ),
+      'one or more entries to protect',
+    ),
+  ),
+  rules: v.optional(
+    v.pipe(
+      list(ruleSchema, 'one or more rules'),
+      v.rawCheck(({ dataset, addIssue }) => {
+        if (!dataset.typed) return
+        const seen = new Set<string>()
+        for (const [index, { name }] of dataset.value.entries()) {
+          if (seen.has(name)) {
+            addIssue({
+              message: 'expected a name of its own: an earlier rule has this one',
+              path: [
+                {
+                  type: 'array',
+                  origin: 'value',
+                  input: dataset.value,
+                  key: index,
+                  value: dataset.value[index],
+                },
+                { type: 'object', origin: 'value', input: { name }, key: 'name', value: name },
+              ],
+            })
+          }
+          seen.add(name)
+        }
+      }),
+    ),
+    // The incident's policy: old idle sessions, and all of them once they are a crowd.
+    [
+      { name: 'idle', state: 'idle', olderThan: '30s' },
+      { name: 'crowd', state: 'idle', olderThan: '0s', when: { idleOver: 5 } },
+    ],
+  ),
+  keep: v.optional(wholeFrom(0), 0),
+  budget: v.optional(wholeFrom(1)),
+})
+
+/** A policy as a person writes it. */
+export type PolicyInput = v.InferInput<typeof policySchema>
+/** A policy as the sweep uses it: durations in seconds, shares in percent, defaults filled in. */
+export type Policy = v.InferOutput<typeof policySchema>
+export type Rule = Policy['rules'][number]
+export type Action = Rule['action']
+
+export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: string[] }
+
+/**
+ * Reads a policy. Each problem names the path, what is accepted and what was found, for example
+ * `policy.rules[0].olderThan: expected a duration such as "30s": …, found 30`.
+ */
+export function parsePolicy(input: unknown): Parsed<Policy> {
+  const result = v.safeParse(policySchema, input)
+  if (result.success) return { ok: true, value: result.output }
+  return { ok: false, problems: result.issues.map(describe) }
+}
+
+/** As `parsePolicy`, from JSON text. */
+export function parsePolicyText(json: string): Parsed<Policy> {
+  let input: unknown
+  try {
+    input = JSON.parse(json)
+  } catch (error) {
+    return { ok: false, problems: [`policy: expected JSON: ${(error as Error).message}`] }
+  }
+  return parsePolicy(input)
+}
+
+function describe(issue: v.BaseIssue<unknown>): string {
+  const path = (issue.path ?? [])
+    .map(({ key }) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
+    .join('')
+  const found =
+    issue.message === 'missing' ? '' : `, found ${brief(issue.path?.at(-1)?.value ?? issue.input)}`
+  return `policy${path}: ${issue.message}${found}`
+}
+
+function brief(value: unknown): string {
+  const json = JSON.stringify(value) ?? String(value)
+  return json.length > 60 ? `${json.slice(0, 57)}...` : json
+}

@@ -1,0 +1,151 @@
+import type { Action } from './policy.ts'
+import type { Session, Snapshot } from './session.ts'
+import { countSlots, type Slots } from './slots.ts'
+import type { ReapVerdict, SpareReason, Verdict } from './verdicts.ts'
+
+export type Mode = 'reap' | 'observe'
+
+/** How the sweep got in: over a kept connection, a new one, or a walsender's slot. */
+export type Entry = 'warm' | 'client' | 'walsender'
+
+/**
+ * What became of one verdict to reap. `unsignalled`: the time of the sweep was used up before its
+ * turn. A refusal carries the server's SQLSTATE; 00000 says that the signal was accepted and the
+ * session is still there.
+ */
+export type Outcome =
+  | { outcome: 'reaped' | 'changed' | 'gone' | 'advisoryLock' | 'unsignalled' }
+  | { outcome: 'refused'; sqlstate: string; message: string }
+
+export type Reaped = {
+  pid: number
+  user: string | null
+  database: string | null
+  application: string
+  client: string
+  state: string
+  /** Seconds in that state when the sweep looked, to a tenth. */
+  ageSeconds: number
+  rule: string
+  action: Action
+}
+
+export type Refused = { pid: number; sqlstate: string; message: string }
+
+export type Report = {
+  target: string
+  mode: Mode
+  /** When the snapshot was taken, by the server's clock (ISO 8601, UTC). */
+  at: string
+  durationMs: number
+  entry: Entry
+  server: { version: number }
+  slots: Slots
+  sessions: {
+    total: number
+    active: number
+    idle: number
+    idleInTransaction: number
+    idleInTransactionAborted: number
+    other: number
+  }
+  /** In mode `observe`: what would have been reaped. */
+  reaped: Reaped[]
+  /** Sessions that met a rule and were left alone, by reason. */
+  spared: Record<SpareReason | 'changed' | 'gone', number>
+  refused: Refused[]
+}
+
+export type Sweep = {
+  target: string
+  mode: Mode
+  entry: Entry
+  at: string
+  durationMs: number
+  snapshot: Snapshot
+  verdicts: Verdict[]
+  /** One for each verdict to reap, in their order; none in mode `observe`. */
+  outcomes: Outcome[]
+}
+
+/** Puts what a sweep did into the form that the handler returns, `--json` prints and the log holds. */
+export function makeReport(sweep: Sweep): Report {
+  const { snapshot, verdicts, outcomes, target, mode, entry, at, durationMs } = sweep
+  const reaps = reapVerdicts(verdicts).map((verdict, index) => ({
+    verdict,
+    // In mode `observe` nothing was signalled, and every reap is one that would have been.
+    outcome: outcomes[index] ?? ({ outcome: 'reaped' } as const),
+  }))
+  return {
+    target,
+    mode,
+    at,
+    durationMs,
+    entry,
+    server: { version: snapshot.serverVersion },
+    slots: countSlots(snapshot),
+    sessions: countStates(snapshot.sessions),
+    reaped: reaps
+      .filter(({ outcome }) => outcome.outcome === 'reaped')
+      .map(({ verdict }) => describe(verdict)),
+    spared: countSpared(
+      verdicts,
+      reaps.map(({ outcome }) => outcome),
+    ),
+    refused: reaps.flatMap(({ verdict, outcome }) =>
+      outcome.outcome === 'refused'
+        ? [{ pid: verdict.session.pid, sqlstate: outcome.sqlstate, message: outcome.message }]
+        : [],
+    ),
+  }
+}
+
+function countSpared(verdicts: Verdict[], outcomes: Outcome[]): Report['spared'] {
+  const reasons = verdicts.flatMap((verdict) =>
+    verdict.verdict === 'spare' ? [verdict.reason] : [],
+  )
+  const late = outcomes.map(({ outcome }) => outcome)
+  const count = (reason: SpareReason) => reasons.filter((given) => given === reason).length
+  const lateCount = (outcome: Outcome['outcome']) =>
+    late.filter((given) => given === outcome).length
+  return {
+    protected: count('protected'),
+    listening: count('listening'),
+    advisoryLock: count('advisoryLock') + lateCount('advisoryLock'),
+    kept: count('kept'),
+    budget: count('budget') + lateCount('unsignalled'),
+    changed: lateCount('changed'),
+    gone: lateCount('gone'),
+  }
+}
+
+/** The verdicts to reap, in order: outcomes are matched to them by position. */
+export function reapVerdicts(verdicts: Verdict[]): ReapVerdict[] {
+  return verdicts.filter((verdict): verdict is ReapVerdict => verdict.verdict === 'reap')
+}
+
+function describe({ session, rule, action }: ReapVerdict): Reaped {
+  const { pid, user, database, application, client, state, ageSeconds } = session
+  return {
+    pid,
+    user,
+    database,
+    application,
+    client,
+    state: state ?? '',
+    ageSeconds: Math.round((ageSeconds ?? 0) * 10) / 10,
+    rule,
+    action,
+  }
+}
+
+function countStates(sessions: Session[]): Report['sessions'] {
+  const count = (state: string) => sessions.filter((session) => session.state === state).length
+  const active = count('active')
+  const idle = count('idle')
+  const idleInTransaction = count('idle in transaction')
+  const idleInTransactionAborted = count('idle in transaction (aborted)')
+  const total = sessions.length
+  const other = total - active - idle - idleInTransaction - idleInTransactionAborted
+  return { total, active, idle, idleInTransaction, idleInTransactionAborted, other }
+}

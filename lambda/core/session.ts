@@ -1,0 +1,50 @@
+/** The states that a rule can name, as `pg_stat_activity.state` spells them. */
+export const RULE_STATES = [
+  'idle',
+  'idle in transaction',
+  'idle in transaction (aborted)',
+  'active',
+] as const
+
+export type RuleState = (typeof RULE_STATES)[number]
+
+/** One client backend: a row of `pg_stat_activity` with `backend_type = 'client backend'`. */
+export type Session = {
+  pid: number
+  /** NULL while a connection authenticates (18+), and for a role that was dropped. */
+  user: string | null
+  database: string | null
+  application: string
+  /** An address, or `local` for the Unix socket. */
+  client: string
+  /** NULL, `starting`, `disabled` and `fastpath function call` exist beside the rules' states. */
+  state: string | null
+  /** Seconds since the epoch as text, to the microsecond: identity is compared as text. */
+  backendStart: string
+  /** As `backendStart`; stamped by the server whenever the state is reported anew. */
+  stateChange: string | null
+  /** Seconds in the present state by the server's clock; NULL where the server does not track it. */
+  ageSeconds: number | null
+  /** Seconds since the transaction began; NULL outside one. */
+  transactionSeconds: number | null
+  /** NULL where the owner could not be found. */
+  superuser: boolean | null
+  /** The last query starts with LISTEN. */
+  listening: boolean
+  /** Holds an advisory lock in some database of this server. */
+  advisoryLock: boolean
+}
+
+/** One read of all sessions and of the slot settings. */
+export type Snapshot = {
+  /** As `server_version_num`, for example 180004. */
+  serverVersion: number
+  /** The server's clock at the look, ms since the epoch. */
+  atMs: number
+  /** The sweep's own process; not among `sessions` where it came in as a walsender. */
+  ownPid: number
+  /** The role that looks, as it logged in. */
+  ownUser: string
+  slots: { max: number; reserved: number }
+  sessions: Session[]
+}

@@ -1,0 +1,201 @@
+import { compileMatch } from './match.ts'
+import type { Action, Policy, Rule } from './policy.ts'
+import type { Session, Snapshot } from './session.ts'
+import { countSlots } from './slots.ts'
+
+/** Slotkeeper's own `application_name`. */
+export const APPLICATION_NAME = 'slotkeeper'
+
+/** The rule that reaps what an earlier environment of the function left open. */
+export const ORPHAN_RULE = 'slotkeeper:orphan'
+
+/** A living environment sweeps each minute, so after five without a query nobody uses the session. */
+const ORPHAN_AFTER_SECONDS = 300
+
+export type SpareReason = 'protected' | 'listening' | 'advisoryLock' | 'kept' | 'budget'
+
+/** What the policy says of one session; `why` is for people. */
+export type Verdict =
+  | { verdict: 'leave'; session: Session; why: string }
+  | { verdict: 'spare'; session: Session; rule: string; reason: SpareReason; why: string }
+  | { verdict: 'reap'; session: Session; rule: string; action: Action; why: string }
+
+export type ReapVerdict = Extract<Verdict, { verdict: 'reap' }>
+
+/** One verdict a session, in the snapshot's order. Decides from its arguments alone. */
+export function judge(snapshot: Snapshot, policy: Policy): Verdict[] {
+  const decide = compile(snapshot, policy)
+  return limit(keepRecent(snapshot.sessions.map(decide), policy.keep), policy.budget)
+}
+
+function compile(snapshot: Snapshot, policy: Policy): (session: Session) => Verdict {
+  const inScope = compileMatch(policy.scope)
+  const protections = (policy.protect ?? []).map(compileMatch)
+
+  const protection = (session: Session): string | undefined => {
+    const builtIn = builtInProtection(session, snapshot)
+    if (builtIn) return builtIn
+    const index = protections.findIndex((matches) => matches(session))
+    return index < 0 ? undefined : `protect[${index}] of the policy`
+  }
+
+  const crowd = snapshot.sessions.filter(
+    (session) =>
+      session.state === 'idle' && inScope(session) && !guard(session) && !protection(session),
+  ).length
+  const { usedPercent } = countSlots(snapshot)
+  const rules = policy.rules
+    .filter((rule) => isDue(rule, crowd, usedPercent))
+    .map((rule) => ({ ...rule, matches: compileMatch(rule.match ?? {}) }))
+
+  return (session) => {
+    if (isOrphan(session, snapshot)) {
+      const why = `idle ${seconds(session.ageSeconds)}, left by an earlier run of Slotkeeper`
+      return { verdict: 'reap', session, rule: ORPHAN_RULE, action: 'terminate', why }
+    }
+    if (!inScope(session)) return { verdict: 'leave', session, why: 'out of scope' }
+    const age = session.ageSeconds
+    if (age === null) {
+      return {
+        verdict: 'leave',
+        session,
+        why: `the server does not say how long it is ${session.state}`,
+      }
+    }
+    const rule = rules.find(
+      (rule) => rule.state === session.state && age >= rule.olderThan && rule.matches(session),
+    )
+    if (!rule) return { verdict: 'leave', session, why: 'meets no rule' }
+
+    const protector = protection(session)
+    if (protector) return spare(session, rule.name, 'protected', protector)
+    const guarded = guard(session)
+    if (guarded) return spare(session, rule.name, ...guarded)
+    return {
+      verdict: 'reap',
+      session,
+      rule: rule.name,
+      action: rule.action,
+      why: reason(rule, age, crowd, usedPercent),
+    }
+  }
+}
+
+/**
+ * What no policy can lift. Superusers' sessions refuse the signal anyway; the `rds*` roles are the
+ * service's own (rdsadmin, rdsproxyadmin, rdsrepladmin).
+ */
+function builtInProtection(session: Session, { ownPid, ownUser }: Snapshot): string | undefined {
+  if (session.pid === ownPid) return 'this sweep itself'
+  if (session.user === null || session.superuser === null) return 'its owner is not known'
+  if (session.user.startsWith('rds')) return `role ${session.user} belongs to RDS`
+  if (session.superuser) return 'owned by a superuser'
+  if (isOwn(session, ownUser)) return 'another run of Slotkeeper'
+  return undefined
+}
+
+function guard({ listening, advisoryLock }: Session): [SpareReason, string] | undefined {
+  if (advisoryLock) return ['advisoryLock', 'holds an advisory lock']
+  if (listening) return ['listening', 'its last query is LISTEN']
+  return undefined
+}
+
+function isOwn({ application, user }: Session, ownUser: string): boolean {
+  return application === APPLICATION_NAME && user !== null && baseRole(user) === baseRole(ownUser)
+}
+
+/** Secrets Manager's alternating-users rotation swaps the role `x` with its twin `x_clone`. */
+function baseRole(user: string): string {
+  return user.replace(/_clone$/, '')
+}
+
+function isOrphan(session: Session, snapshot: Snapshot): boolean {
+  return (
+    session.pid !== snapshot.ownPid &&
+    session.superuser === false &&
+    session.state === 'idle' &&
+    (session.ageSeconds ?? 0) >= ORPHAN_AFTER_SECONDS &&
+    isOwn(session, snapshot.ownUser)
+  )
+}
+
+function isDue({ when }: Rule, crowd: number, usedPercent: number): boolean {
+  if (when?.idleOver !== undefined && crowd <= when.idleOver) return false
+  return when?.slotsUsedOver === undefined || usedPercent > when.slotsUsedOver
+}
+
+function reason(
+  { state, olderThan, when }: Rule,
+  age: number,
+  crowd: number,
+  usedPercent: number,
+): string {
+  const parts = [`${state} ${seconds(age)}, limit ${seconds(olderThan)}`]
+  if (when?.idleOver !== undefined) parts.push(`${crowd} idle, more than ${when.idleOver}`)
+  if (when?.slotsUsedOver !== undefined) {
+    parts.push(`${usedPercent}% of slots used, more than ${when.slotsUsedOver}%`)
+  }
+  return parts.join('; ')
+}
+
+/** Leaves the `keep` most recently used idle sessions of each pool, whether they met a rule or not. */
+function keepRecent(verdicts: Verdict[], keep: number): Verdict[] {
+  if (keep === 0) return verdicts
+  const pools = new Map<string, Session[]>()
+  for (const { verdict, session } of verdicts) {
+    if (session.state !== 'idle' || verdict === 'spare') continue
+    const pool = poolOf(session)
+    const members = pools.get(pool)
+    if (members) members.push(session)
+    else pools.set(pool, [session])
+  }
+  const kept = new Set<Session>()
+  for (const members of pools.values()) {
+    for (const session of members.sort(longestFirst).slice(-keep)) kept.add(session)
+  }
+  return verdicts.map((verdict) =>
+    verdict.verdict === 'reap' && verdict.rule !== ORPHAN_RULE && kept.has(verdict.session)
+      ? spare(
+          verdict.session,
+          verdict.rule,
+          'kept',
+          `one of the ${keep} most recently used of its pool`,
+        )
+      : verdict,
+  )
+}
+
+function poolOf({ user, database, application, client }: Session): string {
+  return JSON.stringify([user, database, application, client])
+}
+
+/** Spares what goes beyond the budget: the longest in their state are reaped first. */
+function limit(verdicts: Verdict[], budget: number | undefined): Verdict[] {
+  if (budget === undefined) return verdicts
+  const ranked = verdicts
+    .filter((verdict): verdict is ReapVerdict => verdict.verdict === 'reap')
+    .sort((a, b) => longestFirst(a.session, b.session))
+  const beyond = new Set<Verdict>(ranked.slice(budget))
+  return verdicts.map((verdict) =>
+    verdict.verdict === 'reap' && beyond.has(verdict)
+      ? spare(
+          verdict.session,
+          verdict.rule,
+          'budget',
+          `beyond the budget of ${budget} in one sweep`,
+        )
+      : verdict,
+  )
+}
+
+function longestFirst(a: Session, b: Session): number {
+  return (b.ageSeconds ?? 0) - (a.ageSeconds ?? 0) || a.pid - b.pid
+}
+
+function spare(session: Session, rule: string, reason: SpareReason, why: string): Verdict {
+  return { verdict: 'spare', session, rule, reason, why }
+}
+
+function seconds(value: number | null): string {
+  return `${Math.round((value ?? 0) * 10) / 10} s`
+}
