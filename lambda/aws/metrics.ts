@@ -1,0 +1,84 @@
+import type { Measurement } from '../core/measurements.ts'
+import { messageOf, SlotkeeperError } from '../errors.ts'
+import { writeLine } from '../log.ts'
+
+const ATTEMPTS = 2
+const CONNECT_TIMEOUT_MS = 1_000
+const REQUEST_TIMEOUT_MS = 2_000
+
+/** Where the metrics go, and under which name and dimension. */
+export type Destination = { via: 'cloudwatch' | 'emf'; namespace: string; target: string }
+
+/**
+ * Publishes the metrics of one sweep, in one request or in one log line.
+ * @throws SlotkeeperError of kind `publish`
+ */
+export async function publish(
+  measurements: Measurement[],
+  destination: Destination,
+): Promise<void> {
+  if (destination.via === 'emf') writeLine(embedded(measurements, destination, Date.now()))
+  else await putMetricData(measurements, destination)
+}
+
+async function putMetricData(
+  measurements: Measurement[],
+  { namespace, target }: Destination,
+): Promise<void> {
+  const { CloudWatchClient, PutMetricDataCommand } = await import('@aws-sdk/client-cloudwatch')
+  const client = new CloudWatchClient({
+    maxAttempts: ATTEMPTS,
+    requestHandler: {
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      throwOnRequestTimeout: true,
+    },
+  })
+  const Timestamp = new Date()
+  const MetricData = measurements.map(({ name, unit, values, counts }) => ({
+    MetricName: name,
+    Dimensions: [{ Name: 'Target', Value: target }],
+    Timestamp,
+    Unit: unit,
+    Values: values,
+    Counts: counts,
+  }))
+  try {
+    await client.send(new PutMetricDataCommand({ Namespace: namespace, MetricData }))
+  } catch (error) {
+    throw new SlotkeeperError(
+      'publish',
+      `the metrics of target ${target} could not be put into CloudWatch: ${messageOf(error)}. Check cloudwatch:PutMetricData on namespace ${namespace}, and the way from the subnet to CloudWatch (or set SLOTKEEPER_METRICS=emf, which needs none).`,
+      { cause: error },
+    )
+  } finally {
+    client.destroy()
+  }
+}
+
+/** The same as one line of the CloudWatch embedded metric format, which CloudWatch Logs extracts. */
+export function embedded(
+  measurements: Measurement[],
+  { namespace, target }: Destination,
+  timestampMs: number,
+): object {
+  return {
+    _aws: {
+      Timestamp: timestampMs,
+      CloudWatchMetrics: [
+        {
+          Namespace: namespace,
+          Dimensions: [['Target']],
+          Metrics: measurements.map(({ name, unit }) => ({ Name: name, Unit: unit })),
+        },
+      ],
+    },
+    Target: target,
+    ...Object.fromEntries(
+      measurements.map(({ name, values, counts }) => [
+        name,
+        values.length === 1 && counts[0] === 1 ? values[0] : { Values: values, Counts: counts },
+      ]),
+    ),
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * What went wrong, by what the person who reads it has to do:
+ * - `settings`: correct the configuration, the event or the policy
+ * - `credentials`: correct the secret, or the permission to read it
+ * - `authentication`: the server does not accept the password or token
+ * - `exhausted`: every slot is taken and this role has no other way in
+ * - `limited`: the role's or the database's own connection limit is used up, not the server
+ * - `unreachable`: network, DNS, or a server that does not answer
+ * - `tls`: the server's certificate, or its lack of TLS
+ * - `blind`: the role can't see other roles' sessions
+ * - `query`: the server refused a statement of the sweep
+ * - `publish`: CloudWatch did not take the metrics
+ */
+export type Kind =
+  | 'settings'
+  | 'credentials'
+  | 'authentication'
+  | 'exhausted'
+  | 'limited'
+  | 'unreachable'
+  | 'tls'
+  | 'blind'
+  | 'query'
+  | 'publish'
+
+/** The one error that leaves Slotkeeper; its message says what failed, where, and what to do. */
+export class SlotkeeperError extends Error {
+  readonly kind: Kind
+
+  constructor(kind: Kind, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.kind = kind
+    // Lambda shows the name as `errorType`, so that an alarm's reader sees the kind first.
+    this.name = `Slotkeeper.${kind}`
+  }
+}
+
+/** The text of anything that was thrown. Some socket errors have no message of their own. */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && !error.message) {
+    return error.errors.map(messageOf).join('; ')
+  }
+  return error instanceof Error ? error.message : String(error)
+}

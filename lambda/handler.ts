@@ -1,0 +1,91 @@
+import { fileURLToPath } from 'node:url'
+import type { Context } from 'aws-lambda'
+import { iamCredentials, secretCredentials } from './aws/credentials.ts'
+import { publish } from './aws/metrics.ts'
+import { measure, measureFailure } from './core/measurements.ts'
+import { hint } from './core/nearest.ts'
+import type { Mode, Report } from './core/report.ts'
+import { messageOf, SlotkeeperError } from './errors.ts'
+import { log } from './log.ts'
+import { createGate, deadlineIn } from './postgres/entry.ts'
+import { readCertificates, readSettings } from './settings.ts'
+import { SWEEP_MS, type Swept, sweep } from './sweep.ts'
+
+/** Kept of the invocation's time for the metrics and the log, ms. */
+const PUBLISH_MS = 7_000
+
+// Once for each environment: a wrong configuration fails every invocation with all that is wrong.
+const settings = readSettings(process.env, fileURLToPath(new URL('.', import.meta.url)))
+const { auth, overrides, caFile, metrics, policy, target } = settings
+const gate = createGate(
+  auth.via === 'secret'
+    ? secretCredentials(auth.secretArn, overrides)
+    : iamCredentials({ ...overrides, ...auth }),
+  caFile !== false && { ca: readCertificates(caFile), verifyName: true },
+)
+
+/**
+ * One sweep. Its metrics are published whether it succeeds or not, and a failure of either fails
+ * the invocation, so that Lambda's own metrics and destinations see it.
+ */
+export async function handler(event: unknown, context?: Context): Promise<Report> {
+  const mode = readMode(event)
+  const started = performance.now()
+  const result = await sweep(gate, { target, policy, mode }, deadlineIn(timeLeft(context))).catch(
+    asFailure,
+  )
+  const measurements =
+    result instanceof SlotkeeperError
+      ? measureFailure(
+          result.kind === 'exhausted',
+          Math.round(performance.now() - started),
+          metrics.set,
+        )
+      : measure(result.snapshot, result.report, metrics.set)
+  if (result instanceof SlotkeeperError) logFailure('sweep failed', result)
+  else logSweep(result)
+
+  const lost = await publish(measurements, { ...metrics, target }).then(() => undefined, asFailure)
+  if (lost) logFailure('metrics lost', lost)
+
+  if (result instanceof SlotkeeperError) throw result
+  if (lost) throw lost
+  return result.report
+}
+
+/** An event may ask to look only; it can't turn `observe` into `reap`. */
+function readMode(event: unknown): Mode {
+  const asked =
+    typeof event === 'object' && event !== null && 'mode' in event ? event.mode : undefined
+  if (asked === undefined || asked === 'reap' || asked === 'observe') {
+    return asked === 'observe' ? 'observe' : settings.mode
+  }
+  throw new SlotkeeperError(
+    'settings',
+    `event.mode: found ${JSON.stringify(asked)}${hint(String(asked), ['observe'])}; expected "observe", or no mode`,
+  )
+}
+
+function timeLeft(context: Context | undefined): number {
+  const left = context?.getRemainingTimeInMillis?.() ?? SWEEP_MS + PUBLISH_MS
+  return Math.min(SWEEP_MS, left - PUBLISH_MS)
+}
+
+function asFailure(error: unknown): SlotkeeperError {
+  if (error instanceof SlotkeeperError) return error
+  return new SlotkeeperError('query', `unexpected failure: ${messageOf(error)}`, { cause: error })
+}
+
+function logSweep({ verdicts, report }: Swept): void {
+  const why = new Map(verdicts.map(({ session, why }) => [session.pid, why]))
+  for (const reaped of report.reaped) {
+    const message = report.mode === 'reap' ? 'reaped' : 'would reap'
+    log('INFO', message, { target, ...reaped, why: why.get(reaped.pid) })
+  }
+  for (const refused of report.refused) log('WARN', 'refused', { target, ...refused })
+  log('INFO', 'sweep', { report })
+}
+
+function logFailure(message: string, error: SlotkeeperError): void {
+  log('ERROR', message, { target, kind: error.kind, error: error.message })
+}

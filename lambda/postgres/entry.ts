@@ -1,0 +1,83 @@
+import type { ReadCredentials } from '../aws/credentials.ts'
+import { messageOf, SlotkeeperError } from '../errors.ts'
+import { connect, type Link, type Tls } from './connect.ts'
+
+const CONNECT_TIMEOUT_MS = 5_000
+
+/** The ways into one target, and the connection that is kept between its sweeps. */
+export type Gate = {
+  /** The connection kept from the last sweep, if it still stands; taken, it is the caller's. */
+  takeWarm(): Link | undefined
+  /** A new connection: as a client, or through a walsender's slot where clients' slots are taken. */
+  open(deadline: Deadline): Promise<Link>
+  /** Keeps a client's connection for the next sweep; a walsender's slot is given back at once. */
+  giveBack(link: Link): Promise<void>
+  close(): Promise<void>
+}
+
+/** A point in time on the clock of `performance.now()`, ms. */
+export type Deadline = { atMs: number }
+
+export function deadlineIn(ms: number): Deadline {
+  return { atMs: performance.now() + ms }
+}
+
+/** What is left until the deadline, at most `capMs`, at least 1 ms. */
+export function remaining(deadline: Deadline, capMs: number): number {
+  return Math.max(1, Math.min(capMs, Math.floor(deadline.atMs - performance.now())))
+}
+
+export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
+  let kept: Link | undefined
+
+  /** A rotated password shows itself as a refusal: the secret is read once more, and once only. */
+  async function knock(entry: 'client' | 'walsender', deadline: Deadline): Promise<Link> {
+    const attempt = async (fresh: boolean) => {
+      const credentials = await readCredentials(fresh)
+      return connect(credentials, tls, entry, remaining(deadline, CONNECT_TIMEOUT_MS))
+    }
+    try {
+      return await attempt(false)
+    } catch (error) {
+      if (!(error instanceof SlotkeeperError) || error.kind !== 'authentication') throw error
+      return attempt(true)
+    }
+  }
+
+  return {
+    takeWarm() {
+      const link = kept?.alive() ? kept : undefined
+      kept = undefined
+      return link && { ...link, entry: 'warm' }
+    },
+    async open(deadline) {
+      try {
+        return await knock('client', deadline)
+      } catch (error) {
+        if (!(error instanceof SlotkeeperError) || error.kind !== 'exhausted') throw error
+        return await knock('walsender', deadline).catch((second) => {
+          throw noWayIn(error, second)
+        })
+      }
+    },
+    async giveBack(link) {
+      if (link.entry !== 'walsender' && link.alive()) kept = link
+      else await link.close()
+    },
+    async close() {
+      await kept?.close()
+      kept = undefined
+    },
+  }
+}
+
+function noWayIn(first: SlotkeeperError, second: unknown): SlotkeeperError {
+  return new SlotkeeperError(
+    'exhausted',
+    `${first.message} The way in through a walsender's slot failed too: ${messageOf(second)} ` +
+      'To let the sweep in next time, give its role REPLICATION (on RDS: GRANT rds_replication TO the role), ' +
+      'or on PostgreSQL 16 and later GRANT pg_use_reserved_connections TO it and set reserved_connections. ' +
+      'Now: end sessions as a superuser (on RDS: the master user), or restart the application.',
+    { cause: first },
+  )
+}

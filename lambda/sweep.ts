@@ -1,0 +1,72 @@
+import type { Policy } from './core/policy.ts'
+import { type Mode, makeReport, type Report, reapVerdicts } from './core/report.ts'
+import type { Snapshot } from './core/session.ts'
+import { judge, type Verdict } from './core/verdicts.ts'
+import { SlotkeeperError } from './errors.ts'
+import type { Link } from './postgres/connect.ts'
+import { type Deadline, type Gate, remaining } from './postgres/entry.ts'
+import { reap } from './postgres/reap.ts'
+import { takeSnapshot } from './postgres/snapshot.ts'
+
+/** A whole sweep: well under the half minute, whatever the server does. */
+export const SWEEP_MS = 20_000
+
+/** The first look over a kept connection is its check for life too, and has to answer soon. */
+const WARM_LOOK_MS = 3_000
+const LOOK_MS = 5_000
+
+export type Swept = { snapshot: Snapshot; verdicts: Verdict[]; report: Report }
+
+/**
+ * One pass over one target: look, decide, reap, report.
+ * @throws SlotkeeperError; nothing of the sweep stays behind on the server then
+ */
+export async function sweep(
+  gate: Gate,
+  { target, policy, mode }: { target: string; policy: Policy; mode: Mode },
+  deadline: Deadline,
+): Promise<Swept> {
+  const started = performance.now()
+  const { link, snapshot } = await look(gate, deadline)
+  try {
+    const verdicts = judge(snapshot, policy)
+    const victims = mode === 'reap' ? reapVerdicts(verdicts) : []
+    const outcomes = await reap(link, victims, remaining(deadline, SWEEP_MS))
+    const report = makeReport({
+      target,
+      mode,
+      entry: link.entry,
+      at: new Date(snapshot.atMs).toISOString(),
+      durationMs: Math.round(performance.now() - started),
+      snapshot,
+      verdicts,
+      outcomes,
+    })
+    return { snapshot, verdicts, report }
+  } finally {
+    await gate.giveBack(link)
+  }
+}
+
+/** A kept connection may have died unseen while the function was frozen: then once more, anew. */
+async function look(gate: Gate, deadline: Deadline): Promise<{ link: Link; snapshot: Snapshot }> {
+  const warm = gate.takeWarm()
+  if (warm) {
+    try {
+      return { link: warm, snapshot: await lookThrough(warm, remaining(deadline, WARM_LOOK_MS)) }
+    } catch (error) {
+      if (!(error instanceof SlotkeeperError) || error.kind !== 'unreachable') throw error
+    }
+  }
+  const link = await gate.open(deadline)
+  return { link, snapshot: await lookThrough(link, remaining(deadline, LOOK_MS)) }
+}
+
+async function lookThrough(link: Link, timeoutMs: number): Promise<Snapshot> {
+  try {
+    return await takeSnapshot(link, timeoutMs)
+  } catch (error) {
+    await link.close()
+    throw error
+  }
+}
