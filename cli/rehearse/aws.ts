@@ -1,0 +1,196 @@
+import { createHash, createHmac } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage } from 'node:http'
+import { gunzipSync } from 'node:zlib'
+
+/** Published in AWS's own documentation as an example, so plainly nobody's. */
+export const EXAMPLE_KEYS = {
+  AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE',
+  AWS_SECRET_ACCESS_KEY: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+  AWS_REGION: 'eu-central-1',
+}
+
+const MOST_BYTES = 1024 * 1024
+const MOST_METRICS = 1000
+const MOST_VALUES = 150
+const MOST_DIMENSIONS = 30
+
+export type Datum = {
+  MetricName: string
+  Dimensions?: { Name: string; Value: string }[]
+  Timestamp?: number
+  Unit?: string
+  Value?: number
+  Values?: number[]
+  Counts?: number[]
+}
+
+/** One accepted PutMetricData request. */
+export type Put = { Namespace: string; MetricData: Datum[] }
+
+/** Stand-ins for Secrets Manager and CloudWatch that speak the AWS SDK's own wire protocols. */
+export type Aws = {
+  /** For `AWS_ENDPOINT_URL`. */
+  url: string
+  /** The secrets, by ARN or name; may be changed between requests, as a rotation does. */
+  secrets: Map<string, string>
+  secretReads: string[]
+  puts: Put[]
+  close(): Promise<void>
+}
+
+/** A refusal as AWS words it: HTTP status 400 and an error type. */
+class Refusal extends Error {
+  readonly type: string
+
+  constructor(type: string, message: string) {
+    super(message)
+    this.type = type
+  }
+}
+
+export async function startAws(secrets: Record<string, string>): Promise<Aws> {
+  const aws = { secrets: new Map(Object.entries(secrets)), secretReads: [], puts: [] } as Pick<
+    Aws,
+    'secrets' | 'secretReads' | 'puts'
+  >
+  const server = createServer(async (request, response) => {
+    const protocol = request.headers['content-type'] ?? 'application/x-amz-json-1.1'
+    const send = (status: number, body: object) => {
+      response.writeHead(status, { 'content-type': protocol }).end(JSON.stringify(body))
+    }
+    try {
+      const body = await readBody(request)
+      checkSignature(request, body)
+      send(200, answer(aws, request, body))
+    } catch (error) {
+      const { type, message } =
+        error instanceof Refusal ? error : { type: 'InternalFailure', message: String(error) }
+      send(error instanceof Refusal ? 400 : 500, { __type: type, message })
+    }
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  return {
+    ...aws,
+    url: `http://127.0.0.1:${port}`,
+    async close() {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    },
+  }
+}
+
+function answer(
+  aws: Pick<Aws, 'secrets' | 'secretReads' | 'puts'>,
+  request: IncomingMessage,
+  body: Buffer,
+): object {
+  const plain = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body
+  switch (request.headers['x-amz-target']) {
+    case 'secretsmanager.GetSecretValue':
+      return getSecretValue(aws, JSON.parse(plain.toString()))
+    case 'GraniteServiceVersion20100801.PutMetricData':
+      if (body.length > MOST_BYTES) throw new Refusal('RequestEntityTooLarge', 'request over 1 MB')
+      aws.puts.push(checkPut(JSON.parse(plain.toString())))
+      return {}
+    default:
+      throw new Refusal('UnknownOperationException', 'unknown operation')
+  }
+}
+
+function getSecretValue(
+  { secrets, secretReads }: Pick<Aws, 'secrets' | 'secretReads'>,
+  { SecretId }: { SecretId?: string },
+) {
+  const SecretString = secrets.get(SecretId ?? '')
+  if (SecretId === undefined || SecretString === undefined) {
+    throw new Refusal(
+      'ResourceNotFoundException',
+      "Secrets Manager can't find the specified secret.",
+    )
+  }
+  secretReads.push(SecretId)
+  return { ARN: SecretId, Name: SecretId, SecretString }
+}
+
+/** Refuses what CloudWatch's reference of PutMetricData and MetricDatum says is refused. */
+function checkPut(put: Put): Put {
+  const { Namespace, MetricData = [] } = put
+  refuseIf({
+    'Namespace is empty': !Namespace,
+    'Namespace starts with AWS/': /^AWS\//.test(Namespace),
+    'MetricData is empty': MetricData.length === 0,
+    [`more than ${MOST_METRICS} metrics`]: MetricData.length > MOST_METRICS,
+  })
+  for (const datum of MetricData) checkDatum(datum)
+  return put
+}
+
+function checkDatum({ MetricName, Dimensions = [], Value, Values, Counts }: Datum): void {
+  const values = Values ?? (Value === undefined ? [] : [Value])
+  refuseIf({
+    'MetricName is empty': !MetricName,
+    'too many dimensions': Dimensions.length > MOST_DIMENSIONS,
+    'a dimension is empty': Dimensions.some(({ Name, Value }) => !Name || !Value),
+    [`${MetricName} has no value`]: values.length === 0,
+    [`${MetricName} has more than ${MOST_VALUES} values`]: values.length > MOST_VALUES,
+    [`${MetricName} has not as many Counts as Values`]:
+      Counts !== undefined && Counts.length !== values.length,
+    [`${MetricName} is not a number`]: ![...values, ...(Counts ?? [])].every(Number.isFinite),
+  })
+}
+
+function refuseIf(faults: Record<string, boolean>): void {
+  for (const [fault, present] of Object.entries(faults)) {
+    if (present) throw new Refusal('InvalidParameterValue', fault)
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+/** Signature Version 4, recomputed from the request as it came in. */
+function checkSignature({ headers, method, url }: IncomingMessage, body: Buffer): void {
+  const parts =
+    /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([\w-]+)\/(\w+)\/aws4_request, ?SignedHeaders=([\w;-]+), ?Signature=(\w+)$/.exec(
+      headers.authorization ?? '',
+    )
+  if (!parts)
+    throw new Refusal(
+      'MissingAuthenticationTokenException',
+      'Request is missing Authentication Token',
+    )
+  const [, keyId, day = '', region = '', service = '', signed = '', signature] = parts
+  if (keyId !== EXAMPLE_KEYS.AWS_ACCESS_KEY_ID) {
+    throw new Refusal(
+      'UnrecognizedClientException',
+      'The security token included in the request is invalid.',
+    )
+  }
+  const hash = (data: string | Buffer) => createHash('sha256').update(data).digest('hex')
+  const hmac = (key: string | Buffer, data: string) =>
+    createHmac('sha256', key).update(data).digest()
+  const canonical = [
+    method,
+    url,
+    '',
+    ...signed.split(';').map((name) => `${name}:${String(headers[name] ?? '').trim()}`),
+    '',
+    signed,
+    hash(body),
+  ].join('\n')
+  const scope = `${day}/${region}/${service}/aws4_request`
+  const toSign = `AWS4-HMAC-SHA256\n${headers['x-amz-date']}\n${scope}\n${hash(canonical)}`
+  const key = [day, region, service, 'aws4_request'].reduce<string | Buffer>(
+    hmac,
+    `AWS4${EXAMPLE_KEYS.AWS_SECRET_ACCESS_KEY}`,
+  )
+  if (hmac(key, toSign).toString('hex') !== signature) {
+    throw new Refusal('SignatureDoesNotMatch', 'The request signature we calculated does not match')
+  }
+}

@@ -1,0 +1,111 @@
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+
+/** What an invocation came to: `payload` is the handler's result, or Lambda's error object. */
+export type Invocation = { ok: boolean; payload: unknown }
+
+/** One execution environment that runs a built bundle, as Lambda would. */
+export type Lambda = {
+  invoke(event: unknown): Promise<Invocation>
+  /** All that the function wrote to its standard output and error, a line each. */
+  lines: string[]
+  pid: number | undefined
+  stop(): Promise<void>
+}
+
+const PREFIX = '/2018-06-01/runtime/'
+
+export async function startLambda(options: {
+  /** The folder with `index.mjs`. */
+  bundle: string
+  bootstrap: string
+  environment: Record<string, string>
+  /** The function's timeout, ms. */
+  timeoutMs: number
+  node?: string
+}): Promise<Lambda> {
+  const { bundle, bootstrap, environment, timeoutMs, node = process.execPath } = options
+  const queue: { id: string; event: unknown }[] = []
+  const waiting = new Map<string, (result: Invocation) => void>()
+  let hungry: ServerResponse | undefined
+  let failed: unknown
+
+  const feed = () => {
+    const invocation = hungry && queue.shift()
+    if (!hungry || !invocation) return
+    const headers = {
+      'lambda-runtime-aws-request-id': invocation.id,
+      'lambda-runtime-deadline-ms': String(Date.now() + timeoutMs),
+    }
+    hungry.writeHead(200, headers).end(JSON.stringify(invocation.event))
+    hungry = undefined
+  }
+  const failAll = (payload: unknown) => {
+    failed = payload
+    for (const settle of waiting.values()) settle({ ok: false, payload })
+    waiting.clear()
+  }
+  const serve = async (request: IncomingMessage, response: ServerResponse) => {
+    const path = request.url?.replace(PREFIX, '') ?? ''
+    if (path === 'invocation/next') {
+      hungry = response
+      return feed()
+    }
+    const payload: unknown = JSON.parse((await text(request)) || 'null')
+    const [, id = '', how] = path.split('/')
+    if (path === 'init/error') failAll(payload)
+    else waiting.get(id)?.({ ok: how === 'response', payload })
+    waiting.delete(id)
+    response.writeHead(202).end('{}')
+  }
+
+  const server = createServer((request, response) => {
+    serve(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  // Lambda gives its functions an environment of their own.
+  const child = spawn(node, [bootstrap], {
+    env: {
+      PATH: process.env.PATH,
+      LAMBDA_TASK_ROOT: bundle,
+      AWS_LAMBDA_RUNTIME_API: `127.0.0.1:${port}`,
+      ...environment,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const lines: string[] = []
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => lines.push(line))
+  }
+  const exited = once(child, 'exit').then(() => {
+    failAll(failed ?? { errorType: 'Runtime.ExitError', errorMessage: lines.join('\n') })
+  })
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+
+  return {
+    lines,
+    pid: child.pid,
+    invoke(event) {
+      if (failed) return Promise.resolve({ ok: false, payload: failed })
+      const id = randomUUID()
+      return new Promise((settle) => {
+        waiting.set(id, settle)
+        queue.push({ id, event })
+        feed()
+      })
+    },
+    async stop() {
+      kill()
+      await exited
+      process.off('exit', kill)
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}

