@@ -9,7 +9,7 @@ import { reap } from './postgres/reap.ts'
 import { takeSnapshot } from './postgres/snapshot.ts'
 
 /** A whole sweep: well under the half minute, whatever the server does. */
-export const SWEEP_MS = 20_000
+export const SWEEP_MS = 18_000
 
 /** The first look over a kept connection is its check for life too, and has to answer soon. */
 const WARM_LOOK_MS = 3_000

@@ -16,6 +16,7 @@ const LEFTOVERS = 3
 const SAMPLE_MS = 150
 const PATIENCE_MS = 15_000
 const BAR_WIDTH = 50
+const EXIT_INTERRUPTED = 130
 
 /** What the rehearsal tells while it runs, and draws at its end. */
 type Story = {
@@ -31,12 +32,11 @@ type Story = {
  * @returns the exit code: 0 only where the slots are free and the application connected again
  */
 export async function rehearse(): Promise<number> {
+  // Every part of the stage also goes by itself when this process exits, however far it has come.
+  const interrupted = () => process.exit(EXIT_INTERRUPTED)
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
   const story = beginStory()
   const stage = await setStage(MAX_CONNECTIONS)
-  const interrupted = () => {
-    void stage.close().finally(() => process.exit(130))
-  }
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
   const sampling = setInterval(() => {
     void takeSample(stage, story)
   }, SAMPLE_MS)
@@ -44,8 +44,8 @@ export async function rehearse(): Promise<number> {
     return await play(stage, story)
   } finally {
     clearInterval(sampling)
-    process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
     await stage.close()
+    process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
   }
 }
 

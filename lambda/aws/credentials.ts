@@ -21,7 +21,7 @@ export const DEFAULT_PORT = 5432
 export const DEFAULT_DATABASE = 'postgres'
 
 const ATTEMPTS = 2
-const CONNECT_TIMEOUT_MS = 2_000
+const CONNECT_TIMEOUT_MS = 1_000
 const REQUEST_TIMEOUT_MS = 2_000
 
 // The rotation templates write all of it; RDS itself writes username and password alone.

@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { measure, measureFailure } from '../../lambda/core/measurements.ts'
+import { parsePolicy, parsePolicyText } from '../../lambda/core/policy.ts'
+import { makeReport } from '../../lambda/core/report.ts'
+import type { Snapshot } from '../../lambda/core/session.ts'
+import { readSettings } from '../../lambda/settings.ts'
+
+const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
+
+const policies = ['README.md', 'docs/policy.md'].flatMap((file) =>
+  [...read(file).matchAll(/```json\n([\s\S]*?)```/g)].map(([, json = '']) => [file, json] as const),
+)
+
+describe('every policy in the documents is valid', () => {
+  test.each(policies)('%s %s', (_, json) => {
+    expect(parsePolicyText(json)).toMatchObject({ ok: true })
+  })
+})
+
+test('the default policy is the one that is documented', () => {
+  const [, documented = ''] = policies.find(([file]) => file === 'docs/policy.md') ?? []
+  expect(parsePolicyText(documented)).toEqual(parsePolicy({}))
+})
+
+test('the README names every variable, and no other', () => {
+  const table = read('README.md').split('| variable | meaning |')[1]?.split('\n\n')[0] ?? ''
+  const names = table
+    .split('\n')
+    .flatMap((row) =>
+      [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name = '']) => name),
+    )
+    .map((name) => (name.startsWith('_') ? `SLOTKEEPER${name}` : name))
+  const asked = new Set<string>()
+  const env = new Proxy(
+    {},
+    {
+      get: (_, name) => {
+        asked.add(String(name))
+        return undefined
+      },
+    },
+  )
+  expect(() => readSettings(env, '.')).toThrow('SLOTKEEPER_MODE')
+  expect(names.sort()).toEqual([...asked].sort())
+})
+
+test('the README names every metric', () => {
+  const session = { state: 'idle', ageSeconds: 1 } as Snapshot['sessions'][number]
+  const snapshot = { sessions: [session], slots: { max: 10, reserved: 1 } } as Snapshot
+  const report = makeReport({
+    target: 'shop',
+    mode: 'reap',
+    entry: 'client',
+    at: '',
+    durationMs: 1,
+    snapshot,
+    verdicts: [],
+    outcomes: [],
+  })
+  const all = [...measure(snapshot, report, 'full'), ...measureFailure(true, 1, 'full')]
+  for (const { name } of all) expect(read('README.md')).toContain(`\`${name}\``)
+})

@@ -1,0 +1,300 @@
+import { afterAll, afterEach, expect, test } from 'vitest'
+import { EXAMPLE_KEYS, startAws } from '../../cli/rehearse/aws.ts'
+import { type Lambda, startLambda } from '../../cli/rehearse/lambda.ts'
+import type { Report } from '../../lambda/core/report.ts'
+import { REAPER_ROLES, testServer, until } from '../support/server.ts'
+
+const SECRET = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:test'
+const FUNCTION_TIMEOUT_MS = 30_000
+const POLICY = JSON.stringify({
+  scope: { users: ['shop_*'] },
+  rules: [{ name: 'now', state: 'idle', olderThan: '0s' }],
+})
+
+const db = await testServer({ max_connections: '12', superuser_reserved_connections: '2' })
+const reaper = await db.role('reaper', REAPER_ROLES)
+const app = await db.role('shop_app')
+const aws = await startAws({})
+afterAll(() => aws.close())
+
+const started: Lambda[] = []
+afterEach(async () => {
+  // Whatever happened, no secret and no query text was written.
+  for (const { lines } of started)
+    expect(lines.join('\n')).not.toMatch(/secret of|hush-hush|do not log/)
+  await Promise.all(started.splice(0).map((lambda) => lambda.stop()))
+  aws.puts.length = 0
+  aws.secretReads.length = 0
+})
+
+const secretOf = (role: { user: string; password: string }) =>
+  JSON.stringify({
+    username: role.user,
+    password: role.password,
+    host: db.server.host,
+    port: String(db.server.port),
+  })
+
+async function start(environment: Record<string, string> = {}, role = reaper): Promise<Lambda> {
+  if (!aws.secrets.has(SECRET) || role !== reaper) aws.secrets.set(SECRET, secretOf(role))
+  const lambda = await startLambda({
+    bundle: 'dist/lambda',
+    bootstrap: 'dist/bootstrap.mjs',
+    timeoutMs: FUNCTION_TIMEOUT_MS,
+    environment: {
+      ...EXAMPLE_KEYS,
+      AWS_ENDPOINT_URL: aws.url,
+      SLOTKEEPER_TARGET: 'shop',
+      SLOTKEEPER_MODE: 'reap',
+      SLOTKEEPER_POLICY: POLICY,
+      SLOTKEEPER_SECRET_ARN: SECRET,
+      SLOTKEEPER_HOST: db.server.host,
+      SLOTKEEPER_TLS: 'off',
+      ...environment,
+    },
+  })
+  started.push(lambda)
+  return lambda
+}
+
+const entries = ({ lines }: Lambda) =>
+  lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line))
+
+const metric = (name: string) =>
+  aws.puts.at(-1)?.MetricData.find(({ MetricName }) => MetricName === name)?.Values
+
+async function report(lambda: Lambda, event: unknown = {}): Promise<Report> {
+  const { ok, payload } = await lambda.invoke(event)
+  expect(payload).not.toHaveProperty('errorMessage')
+  expect(ok).toBe(true)
+  return payload as Report
+}
+
+test('sweeps, publishes every metric in one signed request, and logs why', async () => {
+  const lambda = await start()
+  const victim = await db.open(app, 'php', "select 'do not log this'")
+  const swept = await report(lambda, { source: 'aws.events' })
+  expect(swept).toMatchObject({
+    target: 'shop',
+    mode: 'reap',
+    entry: 'client',
+    reaped: [{ pid: victim.pid }],
+  })
+  await victim.ended
+
+  expect(aws.puts).toHaveLength(1)
+  expect(aws.puts[0]?.Namespace).toBe('Slotkeeper')
+  expect(aws.puts[0]?.MetricData.map(({ MetricName }) => MetricName).sort()).toEqual(
+    'Exhausted IdleAge OldestTransactionAge ReapsRefused SessionsActive SessionsIdle SessionsIdleInTransaction SessionsReaped SessionsSpared SlotsAvailable SlotsMax SlotsReserved SlotsUsed SlotsUsedPercent SweepDuration SweepSucceeded'.split(
+      ' ',
+    ),
+  )
+  for (const { Dimensions } of aws.puts[0]?.MetricData ?? []) {
+    expect(Dimensions).toEqual([{ Name: 'Target', Value: 'shop' }])
+  }
+  expect(entries(lambda)).toEqual([
+    expect.objectContaining({
+      level: 'INFO',
+      message: 'reaped',
+      timestamp: expect.stringMatching(/^\d{4}-.*Z$/),
+      pid: victim.pid,
+      rule: 'now',
+      why: expect.stringContaining('idle'),
+    }),
+    expect.objectContaining({ level: 'INFO', message: 'sweep', report: swept }),
+  ])
+})
+
+test('keeps connection and secret between invocations', async () => {
+  const lambda = await start()
+  expect((await report(lambda)).entry).toBe('client')
+  expect((await report(lambda)).entry).toBe('warm')
+  expect(aws.secretReads).toHaveLength(1)
+})
+
+test('an event can turn reaping into observing', async () => {
+  const lambda = await start()
+  const victim = await db.open(app, 'php')
+  expect(await report(lambda, { mode: 'observe' })).toMatchObject({
+    mode: 'observe',
+    reaped: [{ pid: victim.pid }],
+  })
+  expect(victim.isAlive()).toBe(true)
+  expect(metric('SessionsReaped')).toEqual([0])
+  await victim.client.end()
+})
+
+test('and never observing into reaping', async () => {
+  const lambda = await start({ SLOTKEEPER_MODE: 'observe' })
+  const victim = await db.open(app, 'php')
+  expect((await report(lambda, { mode: 'reap' })).mode).toBe('observe')
+  expect(victim.isAlive()).toBe(true)
+  await victim.client.end()
+})
+
+test('an event of another mode is refused before anything is touched', async () => {
+  const lambda = await start()
+  const { ok, payload } = await lambda.invoke({ mode: 'observ' })
+  expect(ok).toBe(false)
+  expect(payload).toMatchObject({
+    errorType: 'Slotkeeper.settings',
+    errorMessage: expect.stringContaining('"observe"'),
+  })
+  expect(aws.secretReads).toEqual([])
+})
+
+test('the embedded metric format needs no CloudWatch endpoint', async () => {
+  const lambda = await start({
+    SLOTKEEPER_METRICS: 'emf',
+    SLOTKEEPER_METRIC_SET: 'essential',
+    SLOTKEEPER_NAMESPACE: 'Mine',
+  })
+  await report(lambda)
+  expect(aws.puts).toEqual([])
+  const line = entries(lambda).find((entry) => '_aws' in entry)
+  expect(line).toMatchObject({ Target: 'shop', SweepSucceeded: 1, SessionsReaped: 0 })
+  expect(line._aws.CloudWatchMetrics).toEqual([
+    {
+      Namespace: 'Mine',
+      Dimensions: [['Target']],
+      Metrics: ['SlotsUsedPercent', 'SessionsReaped', 'Exhausted', 'SweepSucceeded'].map(
+        (Name) => ({
+          Name,
+          Unit: Name === 'SlotsUsedPercent' ? 'Percent' : 'Count',
+        }),
+      ),
+    },
+  ])
+})
+
+test('a rotated password is read again', async () => {
+  const lambda = await start()
+  await report(lambda)
+  await db.admin.query("alter role reaper password 'of tomorrow'")
+  await db.admin.query(
+    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'slotkeeper'",
+  )
+  aws.secrets.set(SECRET, secretOf({ ...reaper, password: 'of tomorrow' }))
+  expect((await report(lambda)).entry).toBe('client')
+  expect(aws.secretReads).toHaveLength(2)
+  await db.admin.query(`alter role reaper password '${reaper.password}'`)
+  aws.secrets.set(SECRET, secretOf(reaper))
+})
+
+test('what can not be published fails the invocation after the sweep', async () => {
+  const lambda = await start({ AWS_ENDPOINT_URL_CLOUDWATCH: 'http://127.0.0.1:1' })
+  const victim = await db.open(app, 'php')
+  const { ok, payload } = await lambda.invoke({})
+  expect(ok).toBe(false)
+  expect(payload).toMatchObject({
+    errorType: 'Slotkeeper.publish',
+    errorMessage: expect.stringContaining('cloudwatch:PutMetricData'),
+  })
+  await victim.ended
+  expect(entries(lambda).map(({ message }) => message)).toEqual(['reaped', 'sweep', 'metrics lost'])
+})
+
+test.each([
+  [
+    'missing secret',
+    { SLOTKEEPER_SECRET_ARN: 'arn:none' },
+    'credentials',
+    'secret arn:none could not be read',
+  ],
+  [
+    'unreachable Secrets Manager',
+    { AWS_ENDPOINT_URL_SECRETS_MANAGER: 'http://127.0.0.1:1' },
+    'credentials',
+    'could not be read',
+  ],
+  ['unreachable database', { SLOTKEEPER_PORT: '1' }, 'unreachable', '127.0.0.1:1'],
+  ['unknown database', { SLOTKEEPER_DATABASE: 'none' }, 'query', 'none'],
+])('%s: fails, and says so in the metrics', async (_, environment, kind, named) => {
+  const lambda = await start(environment)
+  const { ok, payload } = await lambda.invoke({})
+  expect(ok).toBe(false)
+  expect(payload).toMatchObject({
+    errorType: `Slotkeeper.${kind}`,
+    errorMessage: expect.stringContaining(named),
+  })
+  expect(metric('SweepSucceeded')).toEqual([0])
+  expect(metric('Exhausted')).toEqual([0])
+  expect(entries(lambda)).toMatchObject([{ level: 'ERROR', message: 'sweep failed', kind }])
+})
+
+test.each([
+  ['no JSON', 'hush-hush', 'is not JSON'],
+  ['no password', '{"username": "reaper"}', 'password'],
+  ['a wrong one', secretOf({ ...reaper, password: 'hush-hush' }), 'refused to let role reaper'],
+])('a secret with %s', async (_, secret, named) => {
+  aws.secrets.set(SECRET, secret)
+  const lambda = await start()
+  const { payload } = await lambda.invoke({})
+  expect(payload).toMatchObject({ errorMessage: expect.stringContaining(named) })
+  expect(JSON.stringify(payload)).not.toContain('hush-hush')
+  aws.secrets.set(SECRET, secretOf(reaper))
+})
+
+test('a wrong configuration fails every invocation, with all that is wrong', async () => {
+  const lambda = await start({
+    SLOTKEEPER_MODE: 'kill',
+    SLOTKEEPER_POLICY: '{"rules": []}',
+    SLOTKEEPER_POLCY: '{}',
+    SLOTKEEPER_HOST: 'db.example',
+  })
+  for (const _ of [1, 2]) {
+    const { ok, payload } = await lambda.invoke({})
+    expect(ok).toBe(false)
+    const { errorMessage } = payload as { errorMessage: string }
+    for (const named of [
+      'SLOTKEEPER_MODE',
+      'policy.rules',
+      'did you mean "SLOTKEEPER_POLICY"',
+      'SLOTKEEPER_TLS',
+    ]) {
+      expect(errorMessage).toContain(named)
+    }
+  }
+})
+
+test('a full server that lets nobody in is published as exhausted', async () => {
+  const filling = await db.fill(app)
+  const lambda = await start()
+  const { payload } = await lambda.invoke({})
+  expect(payload).toMatchObject({
+    errorType: 'Slotkeeper.exhausted',
+    errorMessage: expect.stringContaining('rds_replication'),
+  })
+  expect(metric('Exhausted')).toEqual([1])
+  expect(metric('SweepSucceeded')).toEqual([0])
+  await Promise.all(filling.map(({ client }) => client.end()))
+})
+
+test("a full server is swept free through a walsender's slot, and that is told too", async () => {
+  const replicator = await db.role('replicator', REAPER_ROLES, 'replication')
+  const filling = await db.fill(app)
+  const lambda = await start({}, replicator)
+  const swept = await report(lambda)
+  expect(swept.entry).toBe('walsender')
+  expect(swept.slots.available).toBe(0)
+  expect(swept.reaped).toHaveLength(filling.length)
+  expect(metric('Exhausted')).toEqual([1])
+  expect(metric('SweepSucceeded')).toEqual([1])
+  await Promise.all(filling.map(({ ended }) => ended))
+  expect((await report(lambda)).entry).toBe('client')
+  aws.secrets.set(SECRET, secretOf(reaper))
+})
+
+test('the process lives on when the server ends the kept connection in between', async () => {
+  const lambda = await start()
+  await report(lambda)
+  await db.admin.query(
+    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'slotkeeper'",
+  )
+  await until(
+    async () =>
+      (await db.admin.query("select 1 from pg_stat_activity where application_name = 'slotkeeper'"))
+        .rowCount === 0,
+  )
+  expect((await report(lambda)).entry).toBe('client')
+})

@@ -1,0 +1,253 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import type { Credentials } from '../../lambda/aws/credentials.ts'
+import { connect } from '../../lambda/postgres/connect.ts'
+import { createGate, deadlineIn } from '../../lambda/postgres/entry.ts'
+import { REAPER_ROLES, testServer, until } from '../support/server.ts'
+
+const SOON_MS = 10_000
+
+const db = await testServer({ max_connections: '12', superuser_reserved_connections: '3' })
+const reaper = await db.role('reaper', REAPER_ROLES)
+const replicator = await db.role('replicator', REAPER_ROLES, 'replication')
+const app = await db.role('shop_app')
+
+const fixed = (credentials: Credentials) => async () => credentials
+const gateOf = (role: typeof reaper) => createGate(fixed(db.credentials(role)), false)
+
+describe('a role or name that the server does not take', () => {
+  test.each([
+    ['wrong password', { password: 'wrong' }, 'authentication', 'reaper'],
+    ['unknown role', { user: 'nobody' }, 'authentication', 'nobody'],
+    ['unknown database', { database: 'no such' }, 'query', 'no such'],
+  ])('%s', async (_, change, kind, named) => {
+    const credentials = { ...db.credentials(reaper), ...change }
+    await expect(connect(credentials, false, 'client', SOON_MS)).rejects.toMatchObject({
+      kind,
+      message: expect.stringContaining(named),
+    })
+  })
+
+  test('the password is not told', async () => {
+    const credentials = { ...db.credentials(reaper), password: 'hush-hush' }
+    const error = await connect(credentials, false, 'client', SOON_MS).catch(
+      (error: Error) => error,
+    )
+    expect(`${(error as Error).message} ${(error as Error).stack}`).not.toContain('hush-hush')
+  })
+})
+
+describe('a server that is not there', () => {
+  test('nothing listens', async () => {
+    const credentials = { ...db.credentials(reaper), port: 1 }
+    await expect(connect(credentials, false, 'client', SOON_MS)).rejects.toMatchObject({
+      kind: 'unreachable',
+      message: expect.stringContaining('127.0.0.1:1'),
+    })
+  })
+
+  test('no such host', async () => {
+    const credentials = { ...db.credentials(reaper), host: 'no-such-host.invalid' }
+    await expect(connect(credentials, false, 'client', SOON_MS)).rejects.toMatchObject({
+      kind: 'unreachable',
+    })
+  })
+
+  test('accepts and says nothing', async () => {
+    const sockets: Socket[] = []
+    const silent = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as { port: number }
+    const started = performance.now()
+    await expect(
+      connect({ ...db.credentials(reaper), port }, false, 'client', 300),
+    ).rejects.toMatchObject({
+      kind: 'unreachable',
+      message: expect.stringContaining('no answer within 0.3 s'),
+    })
+    expect(performance.now() - started).toBeLessThan(5_000)
+    for (const socket of sockets) socket.destroy()
+    silent.close()
+  })
+})
+
+test('names and passwords with quotes, spaces and letters of any alphabet', async () => {
+  await db.admin.query('create database "dätä ""b\'ase 数"')
+  const odd = await db.role('rö"le \'of 数', ['pg_monitor'])
+  const link = await connect(db.credentials(odd, 'dätä "b\'ase 数'), false, 'client', SOON_MS)
+  const [[row]] = (await link.query(
+    'select session_user as u, current_database() as d',
+    SOON_MS,
+  )) as [[Record<string, unknown>]]
+  expect(row).toEqual({ u: odd.user, d: 'dätä "b\'ase 数' })
+  await link.close()
+})
+
+test('runs under settings of its own, whatever the role has', async () => {
+  await db.admin.query(
+    "alter role reaper set search_path = public; alter role reaper set idle_session_timeout = '50ms'",
+  )
+  const link = await db.link(reaper)
+  const [[row]] = (await link.query(
+    "select current_setting('search_path') as path, current_setting('idle_session_timeout') as idle, current_setting('application_name') as name",
+    SOON_MS,
+  )) as [[Record<string, unknown>]]
+  expect(row).toEqual({ path: 'pg_catalog,pg_temp', idle: '0', name: 'slotkeeper' })
+  await link.close()
+  await db.admin.query('alter role reaper reset all')
+})
+
+test('a statement without an answer is given up, and its connection with it', async () => {
+  const link = await db.link(reaper)
+  await expect(link.query('select pg_sleep(60)', 100)).rejects.toMatchObject({
+    kind: 'unreachable',
+  })
+  expect(link.alive()).toBe(false)
+  await link.close()
+})
+
+describe('the kept connection', () => {
+  test('is taken again, by one sweep only', async () => {
+    const gate = gateOf(reaper)
+    await gate.giveBack(await gate.open(deadlineIn(SOON_MS)))
+    const warm = gate.takeWarm()
+    expect(warm?.entry).toBe('warm')
+    expect(gate.takeWarm()).toBeUndefined()
+    await warm?.close()
+  })
+
+  test('is not offered once the server has ended it', async () => {
+    const gate = gateOf(reaper)
+    const link = await gate.open(deadlineIn(SOON_MS))
+    await gate.giveBack(link)
+    await db.admin.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'slotkeeper'",
+    )
+    await until(() => !link.alive())
+    expect(gate.takeWarm()).toBeUndefined()
+  })
+})
+
+describe('a rotated password', () => {
+  test('is read again once, and works', async () => {
+    const reads: boolean[] = []
+    const gate = createGate(async (fresh) => {
+      reads.push(fresh)
+      return { ...db.credentials(reaper), ...(fresh ? {} : { password: 'of yesterday' }) }
+    }, false)
+    const link = await gate.open(deadlineIn(SOON_MS))
+    expect(reads).toEqual([false, true])
+    await link.close()
+  })
+
+  test('is not read a third time', async () => {
+    const reads: boolean[] = []
+    const gate = createGate(async (fresh) => {
+      reads.push(fresh)
+      return { ...db.credentials(reaper), password: 'wrong' }
+    }, false)
+    await expect(gate.open(deadlineIn(SOON_MS))).rejects.toMatchObject({ kind: 'authentication' })
+    expect(reads).toEqual([false, true])
+  })
+})
+
+describe('a full server', () => {
+  const walsenders = async () => {
+    const { rows } = await db.admin.query(
+      "select 1 from pg_stat_activity where backend_type = 'walsender'",
+    )
+    return rows.length
+  }
+
+  test("lets a role with REPLICATION in through a walsender's slot, which is given back", async () => {
+    const filling = await db.fill(app)
+    const gate = gateOf(replicator)
+    const link = await gate.open(deadlineIn(SOON_MS))
+    expect(link.entry).toBe('walsender')
+    expect(await walsenders()).toBe(1)
+    await gate.giveBack(link)
+    expect(gate.takeWarm()).toBeUndefined()
+    await until(async () => (await walsenders()) === 0)
+    await Promise.all(filling.map(({ client }) => client.end()))
+  })
+
+  test('tells any other role which grant would have let it in', async () => {
+    const filling = await db.fill(app)
+    await expect(gateOf(reaper).open(deadlineIn(SOON_MS))).rejects.toMatchObject({
+      kind: 'exhausted',
+      message: expect.stringMatching(
+        /53300.*REPLICATION.*rds_replication.*pg_use_reserved_connections/,
+      ),
+    })
+    await Promise.all(filling.map(({ client }) => client.end()))
+  })
+
+  test("is not confused with a role's own connection limit", async () => {
+    const limited = await db.role('limited', REAPER_ROLES, 'connection limit 0')
+    await expect(gateOf(limited).open(deadlineIn(SOON_MS))).rejects.toMatchObject({
+      kind: 'limited',
+      message: expect.stringContaining('ALTER ROLE'),
+    })
+  })
+
+  test("nor with a database's", async () => {
+    await db.admin.query('create database narrow connection limit 0')
+    const gate = createGate(fixed(db.credentials(reaper, 'narrow')), false)
+    await expect(gate.open(deadlineIn(SOON_MS))).rejects.toMatchObject({ kind: 'limited' })
+  })
+})
+
+describe('TLS', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-tls-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const openssl = (args: string) =>
+    execFileSync('openssl', args.split(' '), { cwd: folder, stdio: 'pipe' })
+  for (const name of ['good', 'other']) {
+    openssl(
+      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=${name}-ca -keyout ${name}-ca.key -out ${name}-ca.pem`,
+    )
+  }
+  openssl(
+    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost -CA good-ca.pem -CAkey good-ca.key -keyout server.key -out server.pem',
+  )
+  const data = (await db.admin.query('show data_directory')).rows[0].data_directory
+  for (const name of ['server.key', 'server.pem']) {
+    copyFileSync(join(folder, name), join(data, name))
+    chmodSync(join(data, name), 0o600)
+    if (process.getuid?.() === 0) chownSync(join(data, name), 65534, 65534)
+  }
+  const ca = (name: string) => [readFileSync(join(folder, `${name}-ca.pem`), 'utf8')]
+  const byName = { ...db.credentials(reaper), host: 'localhost' }
+
+  test('a server without it is refused', async () => {
+    const tls = { ca: ca('good'), verifyName: true }
+    await expect(connect(byName, tls, 'client', SOON_MS)).rejects.toThrow(/does not support SSL/)
+  })
+
+  test('chain and host name are verified', async () => {
+    await db.admin.query("alter system set ssl_cert_file = 'server.pem'")
+    await db.admin.query("alter system set ssl_key_file = 'server.key'")
+    await db.admin.query('alter system set ssl = on')
+    await db.admin.query('select pg_reload_conf()')
+    await until(async () => (await db.admin.query('show ssl')).rows[0].ssl === 'on')
+
+    const good = { ca: ca('good'), verifyName: true }
+    const link = await connect(byName, good, 'client', SOON_MS)
+    const [[row]] = (await link.query(
+      'select ssl from pg_stat_ssl where pid = pg_backend_pid()',
+      SOON_MS,
+    )) as [[object]]
+    expect(row).toEqual({ ssl: true })
+    await link.close()
+
+    const byAddress = { ...byName, host: '127.0.0.1' }
+    await expect(connect(byAddress, good, 'client', SOON_MS)).rejects.toMatchObject({ kind: 'tls' })
+    const other = { ca: ca('other'), verifyName: true }
+    await expect(connect(byName, other, 'client', SOON_MS)).rejects.toMatchObject({ kind: 'tls' })
+  })
+})

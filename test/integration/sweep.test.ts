@@ -1,0 +1,135 @@
+import { expect, test } from 'vitest'
+import { type PolicyInput, parsePolicy } from '../../lambda/core/policy.ts'
+import type { Mode } from '../../lambda/core/report.ts'
+import { createGate, deadlineIn, type Gate } from '../../lambda/postgres/entry.ts'
+import { SWEEP_MS, sweep } from '../../lambda/sweep.ts'
+import { REAPER_ROLES, testServer, until } from '../support/server.ts'
+
+const db = await testServer({ max_connections: '30' })
+const reaper = await db.role('reaper', REAPER_ROLES)
+const app = await db.role('shop_app')
+
+const gateOf = (role: typeof reaper) => createGate(async () => db.credentials(role), false)
+
+async function run(gate: Gate, input: PolicyInput, mode: Mode = 'reap') {
+  const policy = parsePolicy(input)
+  if (!policy.ok) throw new Error(policy.problems.join())
+  const { report } = await sweep(
+    gate,
+    { target: 'test', policy: policy.value, mode },
+    deadlineIn(SWEEP_MS),
+  )
+  return report
+}
+
+const idleAtOnce: PolicyInput = {
+  scope: { users: ['shop_*'] },
+  rules: [{ name: 'idle', state: 'idle', olderThan: '0s' }],
+}
+
+test('reaps by policy, spares by guard, and reports both', async () => {
+  const gate = gateOf(reaper)
+  const victim = await db.open(app, 'php')
+  const listener = await db.open(app, 'listener', 'listen orders')
+  const holder = await db.open(app, 'migration', 'select pg_advisory_lock(1)')
+  const backup = await db.open(app, 'pg_dump')
+  const busy = await db.open(app, 'busy')
+  const query = busy.client.query('select pg_sleep(0.5)')
+  await until(async () => (await db.stateOf(busy.pid)) === 'active')
+
+  const report = await run(gate, { ...idleAtOnce, protect: [{ applications: ['pg_dump'] }] })
+  expect(report).toMatchObject({
+    target: 'test',
+    mode: 'reap',
+    entry: 'client',
+    slots: { max: 30, reserved: 3, used: 7 },
+    reaped: [
+      { pid: victim.pid, user: 'shop_app', application: 'php', rule: 'idle', action: 'terminate' },
+    ],
+    spared: { protected: 1, listening: 1, advisoryLock: 1 },
+    refused: [],
+  })
+  await victim.ended
+  await query
+  for (const spared of [listener, holder, backup, busy]) {
+    expect(spared.isAlive()).toBe(true)
+    await spared.client.end()
+  }
+  await gate.close()
+})
+
+test('observe reaps nobody', async () => {
+  const gate = gateOf(reaper)
+  const victim = await db.open(app, 'php')
+  const report = await run(gate, idleAtOnce, 'observe')
+  expect(report.reaped.map(({ pid }) => pid)).toEqual([victim.pid])
+  expect(await db.stateOf(victim.pid)).toBe('idle')
+  await victim.client.end()
+  await gate.close()
+})
+
+test('comes back warm, and anew once after the connection was cut', async () => {
+  const gate = gateOf(reaper)
+  expect((await run(gate, idleAtOnce)).entry).toBe('client')
+  expect((await run(gate, idleAtOnce)).entry).toBe('warm')
+  await db.admin.query(
+    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'slotkeeper'",
+  )
+  expect((await run(gate, idleAtOnce)).entry).toBe('client')
+  await gate.close()
+})
+
+test('anew also where the kept connection has died unseen', async () => {
+  const gate = gateOf(reaper)
+  await run(gate, idleAtOnce)
+  const { rows } = await db.admin.query(
+    "select pid from pg_stat_activity where application_name = 'slotkeeper'",
+  )
+  process.kill(rows[0].pid, 'SIGSTOP')
+  try {
+    const report = await run(gate, idleAtOnce)
+    expect(report.entry).toBe('client')
+  } finally {
+    process.kill(rows[0].pid, 'SIGCONT')
+  }
+  await gate.close()
+})
+
+test('its own kept session is never its victim, nor that of another run', async () => {
+  const [one, two] = [gateOf(reaper), gateOf(reaper)]
+  const everyone: PolicyInput = { ...idleAtOnce, scope: {} }
+  await run(one, everyone)
+  const report = await run(two, everyone)
+  expect(report.spared.protected).toBeGreaterThan(0)
+  expect((await run(one, everyone)).entry).toBe('warm')
+  await one.close()
+  await two.close()
+})
+
+test('two sweeps of one target at once end each session once', async () => {
+  const victims = await Promise.all(Array.from({ length: 8 }, () => db.open(app, 'php')))
+  const gates = [gateOf(reaper), gateOf(reaper)]
+  const reports = await Promise.all(gates.map((gate) => run(gate, idleAtOnce)))
+  const total = reports.reduce((sum, { reaped }) => sum + reaped.length, 0)
+  const met = reports.reduce(
+    (sum, { reaped, spared }) => sum + reaped.length + spared.gone + spared.changed,
+    0,
+  )
+  expect(total).toBeGreaterThanOrEqual(victims.length)
+  expect(met).toBeLessThanOrEqual(2 * victims.length)
+  expect(reports.flatMap(({ refused }) => refused)).toEqual([])
+  await Promise.all(victims.map(({ ended }) => ended))
+  for (const gate of gates) await gate.close()
+})
+
+test('nothing of a failed sweep stays on the server', async () => {
+  const blind = await db.role('blind')
+  const gate = gateOf(blind)
+  await expect(run(gate, idleAtOnce)).rejects.toMatchObject({ kind: 'blind' })
+  await until(async () => {
+    const { rows } = await db.admin.query("select 1 from pg_stat_activity where usename = 'blind'")
+    return rows.length === 0
+  })
+  await gate.close()
+  expect(gate.takeWarm()).toBeUndefined()
+})

@@ -1,0 +1,135 @@
+import { once } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Client, escapeIdentifier, escapeLiteral } from 'pg'
+import { afterAll } from 'vitest'
+import { type Server, startPostgres } from '../../cli/rehearse/postgres.ts'
+import type { Credentials } from '../../lambda/aws/credentials.ts'
+import { connect, type Link } from '../../lambda/postgres/connect.ts'
+
+const LIMIT_MS = 10_000
+
+export type Role = { user: string; password: string }
+
+/** Another program's session, whose end can be awaited. */
+export type OtherSession = {
+  client: Client
+  pid: number
+  ended: Promise<unknown>
+  isAlive(): boolean
+}
+
+/** A server of the test file's own with a superuser's connection; both go when the file is done. */
+export async function testServer(settings: Record<string, string> = {}) {
+  const server = await startPostgres(settings)
+  const admin = new Client({ connectionString: server.url(), application_name: 'test admin' })
+  await admin.connect()
+  const opened: Client[] = []
+  afterAll(async () => {
+    await Promise.all(opened.map((client) => client.end().catch(() => undefined)))
+    await admin.end()
+    await server.stop()
+  })
+
+  return {
+    server,
+    admin,
+
+    /** Makes a role; `attributes` as in CREATE ROLE, `memberOf` what it is granted. */
+    async role(user: string, memberOf: string[] = [], attributes = ''): Promise<Role> {
+      const password = `secret of ${user}`
+      const name = escapeIdentifier(user)
+      await admin.query(
+        `create role ${name} login ${attributes} password ${escapeLiteral(password)}`,
+      )
+      for (const role of memberOf) await admin.query(`grant ${escapeIdentifier(role)} to ${name}`)
+      return { user, password }
+    },
+
+    /** Opens a session and runs its statements. */
+    async open(
+      role: Role | undefined,
+      application: string,
+      ...statements: string[]
+    ): Promise<OtherSession> {
+      const client = new Client({
+        connectionString: server.url(role),
+        application_name: application,
+      })
+      let alive = true
+      const ended = new Promise<void>((resolve) => {
+        client.on('error', () => resolve())
+        client.on('end', () => resolve())
+      }).then(() => {
+        alive = false
+      })
+      await client.connect()
+      opened.push(client)
+      for (const statement of statements) await client.query(statement)
+      // Set by the driver from the server's greeting, and missing from its types.
+      const { processID: pid } = client as Client & { processID: number }
+      return { client, pid, ended, isAlive: () => alive }
+    },
+
+    /** Fills the server with idle sessions of a role until one is refused; returns them. */
+    async fill(role: Role): Promise<OtherSession[]> {
+      const sessions: OtherSession[] = []
+      for (;;) {
+        try {
+          sessions.push(await this.open(role, 'filler'))
+        } catch {
+          return sessions
+        }
+      }
+    },
+
+    async stateOf(pid: number): Promise<string | undefined> {
+      const { rows } = await admin.query('select state from pg_stat_activity where pid = $1', [pid])
+      return rows[0]?.state
+    },
+
+    credentials(role: Role, database = 'postgres'): Credentials {
+      return { host: server.host, port: server.port, database, ...role }
+    },
+
+    link(role: Role): Promise<Link> {
+      return connect(this.credentials(role), false, 'client', LIMIT_MS)
+    },
+  }
+}
+
+export type TestServer = Awaited<ReturnType<typeof testServer>>
+
+export const REAPER_ROLES = ['pg_monitor', 'pg_signal_backend']
+
+/** Polls until it holds; tests never sleep for an effect. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + LIMIT_MS
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error('waited in vain')
+    await pause(10)
+  }
+}
+
+/** Shuts the server down and starts it again on the same files, after `between`. */
+export async function restart(
+  server: Server,
+  between: (data: string) => void,
+): Promise<() => Promise<void>> {
+  const { spawnargs, spawnfile } = server.process
+  server.process.kill('SIGINT')
+  await once(server.process, 'exit')
+  const data = spawnargs[spawnargs.indexOf('-D') + 1] as string
+  between(data)
+  const { spawn } = await import('node:child_process')
+  const asRoot = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
+  const again = spawn(spawnfile, spawnargs.slice(1), {
+    ...asRoot,
+    cwd: data,
+    env: { LC_ALL: 'C' },
+    stdio: 'ignore',
+  })
+  return async () => {
+    again.kill('SIGINT')
+    await once(again, 'exit')
+  }
+}
