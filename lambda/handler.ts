@@ -36,11 +36,7 @@ export async function handler(event: unknown, context?: Context): Promise<Report
   )
   const measurements =
     result instanceof SlotkeeperError
-      ? measureFailure(
-          result.kind === 'exhausted',
-          Math.round(performance.now() - started),
-          metrics.set,
-        )
+      ? measureFailure(gate.metFullServer(), Math.round(performance.now() - started), metrics.set)
       : measure(result.snapshot, result.report, metrics.set)
   if (result instanceof SlotkeeperError) logFailure('sweep failed', result)
   else logSweep(result)

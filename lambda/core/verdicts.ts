@@ -142,8 +142,9 @@ function reason(
 function keepRecent(verdicts: Verdict[], keep: number): Verdict[] {
   if (keep === 0) return verdicts
   const pools = new Map<string, Session[]>()
-  for (const { verdict, session } of verdicts) {
-    if (session.state !== 'idle' || verdict === 'spare') continue
+  for (const { session } of verdicts) {
+    // A listener serves no request, so it takes no place among the kept ones.
+    if (session.state !== 'idle' || guard(session)) continue
     const pool = poolOf(session)
     const members = pools.get(pool)
     if (members) members.push(session)

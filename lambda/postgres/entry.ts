@@ -12,6 +12,8 @@ export type Gate = {
   open(deadline: Deadline): Promise<Link>
   /** Keeps a client's connection for the next sweep; a walsender's slot is given back at once. */
   giveBack(link: Link): Promise<void>
+  /** Whether the last opening met a full server (53300), let in or not. */
+  metFullServer(): boolean
   close(): Promise<void>
 }
 
@@ -29,6 +31,7 @@ export function remaining(deadline: Deadline, capMs: number): number {
 
 export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
   let kept: Link | undefined
+  let full = false
 
   /** A rotated password shows itself as a refusal: the secret is read once more, and once only. */
   async function knock(entry: 'client' | 'walsender', deadline: Deadline): Promise<Link> {
@@ -48,13 +51,16 @@ export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
     takeWarm() {
       const link = kept?.alive() ? kept : undefined
       kept = undefined
+      full = false
       return link && { ...link, entry: 'warm' }
     },
     async open(deadline) {
+      full = false
       try {
         return await knock('client', deadline)
       } catch (error) {
         if (!(error instanceof SlotkeeperError) || error.kind !== 'exhausted') throw error
+        full = true
         return await knock('walsender', deadline).catch((second) => {
           throw noWayIn(error, second)
         })
@@ -64,6 +70,7 @@ export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
       if (link.entry !== 'walsender' && link.alive()) kept = link
       else await link.close()
     },
+    metFullServer: () => full,
     async close() {
       await kept?.close()
       kept = undefined

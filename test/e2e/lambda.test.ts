@@ -298,3 +298,14 @@ test('the process lives on when the server ends the kept connection in between',
   )
   expect((await report(lambda)).entry).toBe('client')
 })
+
+test('a full server is told even where the sweep fails after it got in', async () => {
+  const blind = await db.role('blind', [], 'replication')
+  const filling = await db.fill(app)
+  const lambda = await start({}, blind)
+  expect((await lambda.invoke({})).payload).toMatchObject({ errorType: 'Slotkeeper.blind' })
+  expect(metric('Exhausted')).toEqual([1])
+  expect(metric('SweepSucceeded')).toEqual([0])
+  await Promise.all(filling.map(({ client }) => client.end()))
+  aws.secrets.set(SECRET, secretOf(reaper))
+})
