@@ -8,17 +8,18 @@ const SECONDS_PER_UNIT = { ms: 0.001, s: 1, m: 60, h: 3600 } as const
 const DURATION = /^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)$/
 const PERCENT = /^(\d{1,3}(?:\.\d{1,3})?)%$/
 
-/** A strict object whose complaint about an unknown key names the nearest known one. */
+/** A strict object, not a list, whose complaint about an unknown key names the nearest known one. */
 function record<T extends v.ObjectEntries>(entries: T) {
   const keys = Object.keys(entries)
-  return v.strictObject(entries, (issue) => {
-    if (issue.expected === 'never') {
-      const key = String(issue.path?.at(-1)?.key)
-      return `unknown key${hint(key, keys)}; expected ${keys.join(', ')}`
-    }
-    if (issue.expected === 'Object') return `expected an object with ${keys.join(', ')}`
-    return 'missing'
+  const form = `expected an object with ${keys.join(', ')}`
+  const object = v.strictObject(entries, (issue) => {
+    if (issue.expected === 'Object') return form
+    if (issue.expected !== 'never') return 'missing'
+    return `unknown key${hint(String(issue.path?.at(-1)?.key), keys)}; ${form}`
   })
+  // To the library an empty list is an empty object, and an empty policy is the default one.
+  const anything = v.lazy((input) => (Array.isArray(input) ? v.never(form) : object))
+  return anything as v.LazySchema<typeof object>
 }
 
 function list<T extends v.GenericSchema>(item: T, form: string) {

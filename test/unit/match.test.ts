@@ -1,0 +1,52 @@
+import { describe, expect, test } from 'vitest'
+import { compileMatch, globMatches, type Match } from '../../lambda/core/match.ts'
+import type { Session } from '../../lambda/core/session.ts'
+import { session } from '../support/session.ts'
+
+test.each([
+  ['shop', 'shop', true],
+  ['shop', 'Shop', false],
+  ['shop', 'shops', false],
+  ['shop_*', 'shop_app', true],
+  ['shop_*', 'shop_', true],
+  ['shop_*', 'shopx', false],
+  ['*', '', true],
+  ['*_ro', 'shop_ro_ro', true],
+  ['a*b*c', 'a-b-b-c', true],
+  ['a*b*c', 'a-c-b', false],
+  ['v?', 'v1', true],
+  ['v?', 'v', false],
+  ['v?', 'v12', false],
+  ['?*', '', false],
+  ['a.c', 'abc', false],
+  ['[ab]', 'a', false],
+  ['**', 'anything', true],
+])('glob %s on %s: %s', (glob, text, expected) => {
+  expect(globMatches(glob, text)).toBe(expected)
+})
+
+test('a glob of many stars does not hang', () => {
+  expect(globMatches(`${'*a'.repeat(30)}*b`, 'a'.repeat(60))).toBe(false)
+})
+
+describe('a match', () => {
+  test.each<[string, Match, Partial<Session>, boolean]>([
+    ['of nothing matches all', {}, {}, true],
+    ['any entry of a field', { users: ['x', 'shop_*'] }, {}, true],
+    ['every field', { users: ['shop_*'], databases: ['other'] }, {}, false],
+    ['no name of a session without one', { users: ['*'] }, { user: null }, false],
+    ['a database', { databases: ['shop'] }, {}, true],
+    ['an application', { applications: ['pg_dump'] }, {}, false],
+    ['an empty application name', { applications: ['*'] }, { application: '' }, true],
+    ['a network', { clients: ['10.0.0.0/16'] }, {}, true],
+    ['another network', { clients: ['10.9.0.0/16'] }, {}, false],
+    ['one address', { clients: ['10.0.1.7/32'] }, {}, true],
+    ['a network of IPv6', { clients: ['fd00::/8'] }, { client: 'fd12::1' }, true],
+    ['IPv6 against IPv4', { clients: ['0.0.0.0/0'] }, { client: 'fd12::1' }, false],
+    ['the socket', { clients: ['local'] }, { client: 'local' }, true],
+    ['no network holds the socket', { clients: ['0.0.0.0/0', '::/0'] }, { client: 'local' }, false],
+    ['the socket is no network', { clients: ['local'] }, {}, false],
+  ])('%s', (_, match, different, expected) => {
+    expect(compileMatch(match)(session(different))).toBe(expected)
+  })
+})
