@@ -1,35 +1,12 @@
 import * as v from 'valibot'
 import { isClient } from './match.ts'
-import { hint } from './nearest.ts'
+import { describe, list, oneOf, record, text, uniqueNames, wholeFrom } from './schema.ts'
 import { RULE_STATES } from './session.ts'
 
 const SECONDS_PER_UNIT = { ms: 0.001, s: 1, m: 60, h: 3600 } as const
 
 const DURATION = /^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)$/
 const PERCENT = /^(\d{1,3}(?:\.\d{1,3})?)%$/
-
-/** A strict object, not a list, whose complaint about an unknown key names the nearest known one. */
-function record<T extends v.ObjectEntries>(entries: T) {
-  const keys = Object.keys(entries)
-  const form = `expected an object with ${keys.join(', ')}`
-  const object = v.strictObject(entries, (issue) => {
-    if (issue.expected === 'Object') return form
-    if (issue.expected !== 'never') return 'missing'
-    return `unknown key${hint(String(issue.path?.at(-1)?.key), keys)}; ${form}`
-  })
-  // To the library an empty list is an empty object, and an empty policy is the default one.
-  const anything = v.lazy((input) => (Array.isArray(input) ? v.never(form) : object))
-  return anything as v.LazySchema<typeof object>
-}
-
-function list<T extends v.GenericSchema>(item: T, form: string) {
-  return v.pipe(
-    v.array(item, `expected a list of ${form}`),
-    v.minLength(1, `expected ${form}, not an empty list`),
-  )
-}
-
-const text = (form: string) => v.pipe(v.string(`expected ${form}`), v.nonEmpty(`expected ${form}`))
 
 const globs = list(text('a name or a glob such as "shop_*"'), 'one or more names or globs')
 
@@ -69,17 +46,6 @@ const percent = v.pipe(
   v.transform((written) => Number.parseFloat(written)),
   v.maxValue(100, PERCENT_FORM),
 )
-
-const wholeFrom = (least: number) => {
-  const form = `expected a whole number from ${least}`
-  return v.pipe(v.number(form), v.safeInteger(form), v.minValue(least, form))
-}
-
-const oneOf = <const T extends readonly string[]>(words: T) =>
-  v.picklist(words, (issue) => {
-    const near = typeof issue.input === 'string' ? hint(issue.input, words) : ''
-    return `expected ${words.map((word) => `"${word}"`).join(', ')}${near}`
-  })
 
 const ruleSchema = v.pipe(
   record({
@@ -122,31 +88,7 @@ const policySchema = record({
     ),
   ),
   rules: v.optional(
-    v.pipe(
-      list(ruleSchema, 'one or more rules'),
-      v.rawCheck(({ dataset, addIssue }) => {
-        if (!dataset.typed) return
-        const seen = new Set<string>()
-        for (const [index, { name }] of dataset.value.entries()) {
-          if (seen.has(name)) {
-            addIssue({
-              message: 'expected a name of its own: an earlier rule has this one',
-              path: [
-                {
-                  type: 'array',
-                  origin: 'value',
-                  input: dataset.value,
-                  key: index,
-                  value: dataset.value[index],
-                },
-                { type: 'object', origin: 'value', input: { name }, key: 'name', value: name },
-              ],
-            })
-          }
-          seen.add(name)
-        }
-      }),
-    ),
+    v.pipe(list(ruleSchema, 'one or more rules'), uniqueNames('an earlier rule has this one')),
     // The incident's policy: old idle sessions, and all of them once they are a crowd.
     [
       { name: 'idle', state: 'idle', olderThan: '30s' },
@@ -173,7 +115,7 @@ export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: string[]
 export function parsePolicy(input: unknown): Parsed<Policy> {
   const result = v.safeParse(policySchema, input)
   if (result.success) return { ok: true, value: result.output }
-  return { ok: false, problems: result.issues.map(describe) }
+  return { ok: false, problems: result.issues.map((issue) => describe('policy', issue)) }
 }
 
 /** As `parsePolicy`, from JSON text. */
@@ -185,18 +127,4 @@ export function parsePolicyText(json: string): Parsed<Policy> {
     return { ok: false, problems: [`policy: expected JSON: ${(error as Error).message}`] }
   }
   return parsePolicy(input)
-}
-
-function describe(issue: v.BaseIssue<unknown>): string {
-  const path = (issue.path ?? [])
-    .map(({ key }) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
-    .join('')
-  const found =
-    issue.message === 'missing' ? '' : `, found ${brief(issue.path?.at(-1)?.value ?? issue.input)}`
-  return `policy${path}: ${issue.message}${found}`
-}
-
-function brief(value: unknown): string {
-  const json = JSON.stringify(value) ?? String(value)
-  return json.length > 60 ? `${json.slice(0, 57)}...` : json
 }
