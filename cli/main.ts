@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { printable } from '../lambda/core/text.ts'
 import { type Kind, messageOf, SlotkeeperError } from '../lambda/errors.ts'
+import { type GrantsOptions, runGrants } from './grants.ts'
 import { rehearse } from './rehearse/rehearse.ts'
 import { runSweep, type SweepOptions } from './sweep.ts'
 
@@ -38,6 +39,18 @@ program
   .option('--verbose', 'print the stack of an error')
   .action(async (options: SweepOptions) => {
     process.exitCode = await runSweep(options)
+  })
+
+program
+  .command('grants')
+  .description("print the SQL that makes the least role for this server's version")
+  .option('--url <url>', 'the server; default: DATABASE_URL, or the PG* variables')
+  .option('--secret-arn <arn>', 'take the credentials from a Secrets Manager secret')
+  .option('--role <name>', 'the role to make', 'slotkeeper')
+  .option('--iam', 'the role logs in with IAM tokens')
+  .option('--verbose', 'print the stack of an error')
+  .action(async (options: GrantsOptions) => {
+    process.exitCode = await runGrants(options)
   })
 
 program

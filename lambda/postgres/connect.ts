@@ -156,10 +156,7 @@ function classify(error: unknown, { host, port, user, database }: Credentials): 
     }
     return isFatal(error)
       ? fail('unreachable', `${where} ended the connection: ${said} (SQLSTATE ${error.code}).`)
-      : fail(
-          'query',
-          `${where} refused a statement of the sweep: ${said} (SQLSTATE ${error.code}).`,
-        )
+      : fail('query', `${where} refused a statement: ${said} (SQLSTATE ${error.code}).`)
   }
   const code = (error as { code?: unknown }).code
   if (typeof code === 'string' && /CERT|TLS|SSL|SIGNATURE|ISSUER/.test(code)) {

@@ -1,3 +1,4 @@
+import { quoteIdentifier } from '../core/grants.ts'
 import type { Session, Snapshot } from '../core/session.ts'
 import { SlotkeeperError } from '../errors.ts'
 import type { Link } from './connect.ts'
@@ -71,8 +72,4 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
     transactionSeconds: since(transactionStart),
   }))
   return { ...server, atMs: now * 1000, slots: { max, reserved }, sessions }
-}
-
-function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }

@@ -1,0 +1,38 @@
+import { createRole, grants } from '../lambda/core/grants.ts'
+import { printable } from '../lambda/core/text.ts'
+import { connect } from '../lambda/postgres/connect.ts'
+import { lookAtServer } from '../lambda/postgres/grant.ts'
+import { readConnection, type Source } from './connection.ts'
+import { writeOut } from './show.ts'
+
+const CONNECT_MS = 5_000
+
+export type GrantsOptions = Source & { role: string; iam?: boolean }
+
+/** Prints the SQL that makes the least role on this server, and runs none of it. */
+export async function runGrants(options: GrantsOptions): Promise<number> {
+  const { credentials, tls } = readConnection(options, process.env)
+  const link = await connect(await credentials(false), tls, 'client', CONNECT_MS)
+  try {
+    const server = await lookAtServer(link)
+    const { role, iam } = options
+    writeOut(
+      `-- The least role for Slotkeeper on PostgreSQL ${Math.floor(server.serverVersion / 10000)}${server.onRds ? ', RDS' : ''}. Run it as an administrator.`,
+    )
+    writeOut(createRole(role))
+    if (!iam)
+      writeOut(
+        `-- In psql, sets the password of a new role without logging it: \\password ${printable(role)}`,
+      )
+    for (const { sql, purpose, essential } of grants({
+      role,
+      auth: iam ? 'iam' : 'secret',
+      ...server,
+    })) {
+      writeOut(`${sql} -- ${essential ? '' : 'optional: '}${purpose}`)
+    }
+    return 0
+  } finally {
+    await link.close()
+  }
+}

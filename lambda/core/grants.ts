@@ -1,0 +1,70 @@
+/** What the role is for, and where. */
+export type RoleRequest = {
+  role: string
+  /** As `server_version_num`. */
+  serverVersion: number
+  /** RDS and Aurora: roles of the service stand for attributes that only a superuser gives. */
+  onRds: boolean
+  /** `iam`: the role logs in with IAM tokens. */
+  auth: 'secret' | 'iam'
+}
+
+/** One statement, safe to run again. */
+export type Grant = {
+  sql: string
+  /** What it lets the role do, for people. */
+  purpose: string
+  /** Without it the sweep can't do its job; else it does without a way in. */
+  essential: boolean
+}
+
+const PG_16 = 160000
+
+/**
+ * The least role: it sees all sessions, signals those of other roles, and gets in when the server is
+ * full. Only adds: what a person made of the role stays. The role itself is made by `createRole`.
+ */
+export function grants({ role, serverVersion, onRds, auth }: RoleRequest): Grant[] {
+  const to = quoteIdentifier(role)
+  const grant = (name: string, purpose: string, essential: boolean): Grant => ({
+    sql: `GRANT ${name} TO ${to};`,
+    purpose,
+    essential,
+  })
+  return [
+    grant('pg_monitor', "see other roles' sessions", true),
+    grant('pg_signal_backend', "end other roles' sessions", true),
+    ...(auth === 'iam' ? [grant('rds_iam', 'log in with IAM tokens', true)] : []),
+    onRds
+      ? grant('rds_replication', "get in through a walsender's slot when the server is full", false)
+      : {
+          sql: `ALTER ROLE ${to} REPLICATION;`,
+          purpose: "get in through a walsender's slot when the server is full",
+          essential: false,
+        },
+    ...(serverVersion >= PG_16
+      ? [grant('pg_use_reserved_connections', 'take a slot of reserved_connections', false)]
+      : []),
+  ]
+}
+
+/** Makes the role where it is missing, and leaves it alone where it is not. */
+export function createRole(role: string, password?: string): string {
+  const login = `CREATE ROLE ${quoteIdentifier(role)} LOGIN${password === undefined ? '' : ` PASSWORD ${quoteLiteral(password)}`};`
+  return `DO ${quoteLiteral(`BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = ${quoteLiteral(role)}) THEN
+    ${login}
+  END IF;
+END`)};`
+}
+
+/** A name as SQL takes it, whatever is in it. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** As `pg` quotes literals: a backslash counts as itself under every setting. */
+function quoteLiteral(text: string): string {
+  const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`
+  return text.includes('\\') ? ` E${quoted}` : quoted
+}

@@ -1,0 +1,72 @@
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import type { CloudFormationCustomResourceEvent } from 'aws-lambda'
+import { secretCredentials } from './aws/credentials.ts'
+import { log } from './log.ts'
+import { connect } from './postgres/connect.ts'
+import { provide } from './postgres/grant.ts'
+import { isLoopback, readCertificates } from './settings.ts'
+
+const CONNECT_MS = 10_000
+
+/** What the construct hands over. A property that changes makes CloudFormation ask again. */
+type Properties = {
+  adminSecret: string
+  host: string
+  port: string
+  /** The reaper's secret, or the role that logs in with IAM tokens. */
+  secret?: string
+  iamUser?: string
+}
+
+const caFile = fileURLToPath(new URL('rds-ca.pem', import.meta.url))
+
+/**
+ * Makes the least role when the stack is deployed. What it throws is CloudFormation's own reason of
+ * the failure. Deleting the stack leaves the role: a person may have come to use it.
+ */
+export async function handler(event: CloudFormationCustomResourceEvent) {
+  const { adminSecret, host, port, secret, iamUser } =
+    event.ResourceProperties as unknown as Properties
+  const PhysicalResourceId = `slotkeeper-role-${host}`
+  if (event.RequestType === 'Delete') {
+    log('INFO', 'the database role is left in place')
+    return { PhysicalResourceId }
+  }
+  const at = { host, port: Number(port) }
+  const admin = await secretCredentials(adminSecret, at)(false)
+  const reaper = secret === undefined ? undefined : await secretCredentials(secret, at)(false)
+  const role = iamUser ?? reaper?.user ?? ''
+  const tls = !isLoopback(host) && { ca: readCertificates(caFile), verifyName: true }
+  const link = await connect(admin, tls, 'client', CONNECT_MS)
+  try {
+    const auth = iamUser === undefined ? 'secret' : 'iam'
+    const refused = await provide(link, { role, auth }, reaper && scramVerifier(reaper.password))
+    for (const reason of refused) log('WARN', 'grant refused', { role, reason })
+    return { PhysicalResourceId, Data: { Role: role, Refused: refused.join('; ') } }
+  } finally {
+    await link.close()
+  }
+}
+
+const SCRAM_ITERATIONS = 4096
+const SCRAM_KEY_BYTES = 32
+
+/**
+ * What PostgreSQL stores of a password (RFC 5803: iterations, salt, StoredKey, ServerKey), so that the
+ * password itself never reaches the server's log. Passwords beyond ASCII are normalised as SASLprep
+ * would for all but rare characters.
+ */
+export function scramVerifier(password: string, salt = randomBytes(16)): string {
+  const salted = pbkdf2Sync(
+    password.normalize('NFKC'),
+    salt,
+    SCRAM_ITERATIONS,
+    SCRAM_KEY_BYTES,
+    'sha256',
+  )
+  const hmac = (text: string) => createHmac('sha256', salted).update(text).digest()
+  const storedKey = createHash('sha256').update(hmac('Client Key')).digest('base64')
+  const serverKey = hmac('Server Key').toString('base64')
+  return `SCRAM-SHA-256$${SCRAM_ITERATIONS}:${salt.toString('base64')}$${storedKey}:${serverKey}`
+}

@@ -1,0 +1,152 @@
+import { execFileSync } from 'node:child_process'
+import { afterAll, describe, expect, test } from 'vitest'
+import { EXAMPLE_KEYS, startAws } from '../../cli/rehearse/aws.ts'
+import { connect } from '../../lambda/postgres/connect.ts'
+import { createGate, deadlineIn } from '../../lambda/postgres/entry.ts'
+import { provide } from '../../lambda/postgres/grant.ts'
+import { takeSnapshot } from '../../lambda/postgres/snapshot.ts'
+import { handler } from '../../lambda/provision.ts'
+import { testServer } from '../support/server.ts'
+
+const SOON_MS = 10_000
+
+const db = await testServer({ max_connections: '14' })
+const superuser = { user: 'postgres', password: db.server.password }
+const app = await db.role('shop_app')
+
+const abilities = async (role: string) => {
+  const { rows } = await db.admin.query(
+    "select rolreplication as replication, pg_has_role($1, 'pg_monitor', 'usage') as sees, pg_has_role($1, 'pg_signal_backend', 'usage') as signals from pg_roles where rolname = $1",
+    [role],
+  )
+  return rows[0]
+}
+
+describe('the least role', () => {
+  test.each(['slotkeeper', 'o"dd \'rôle\\ 数'])(
+    '%s can look, and gets into a full server',
+    async (role) => {
+      const admin = await db.link(superuser)
+      expect(await provide(admin, { role, auth: 'secret' }, 'its password')).toEqual([])
+      expect(await provide(admin, { role, auth: 'secret' }, 'another')).toEqual([])
+      await admin.close()
+      expect(await abilities(role)).toEqual({ replication: true, sees: true, signals: true })
+
+      const filling = await db.fill(app)
+      // The second run left the password alone.
+      const credentials = db.credentials({ user: role, password: 'its password' })
+      const gate = createGate(async () => credentials, false)
+      const link = await gate.open(deadlineIn(SOON_MS))
+      expect(link.entry).toBe('walsender')
+      expect((await takeSnapshot(link, SOON_MS)).sessions.length).toBeGreaterThanOrEqual(
+        filling.length,
+      )
+      await link.close()
+      await Promise.all(filling.map(({ client }) => client.end()))
+    },
+  )
+
+  test('what an administrator may not give and the sweep can do without is told', async () => {
+    const lesser = await db.role('lesser', [], 'createrole')
+    await db.admin.query('grant pg_monitor, pg_signal_backend to lesser with admin option')
+    const admin = await db.link(lesser)
+    const refused = await provide(admin, { role: 'by_lesser', auth: 'secret' }, 'p')
+    expect(refused.join()).toMatch(/REPLICATION.*pg_use_reserved_connections/)
+    expect(await abilities('by_lesser')).toEqual({ replication: false, sees: true, signals: true })
+    await admin.close()
+  })
+
+  test('what it can not do without is an error in the words of the server', async () => {
+    const powerless = await db.role('powerless', [], 'createrole')
+    const admin = await db.link(powerless)
+    await expect(provide(admin, { role: 'unmade', auth: 'secret' }, 'p')).rejects.toThrow(
+      /GRANT pg_monitor TO "unmade".*permission denied/,
+    )
+    await admin.close()
+    const nobody = await db.link(app)
+    await expect(provide(nobody, { role: 'unmade2', auth: 'secret' }, 'p')).rejects.toThrow(
+      /role unmade2 could not be made.*permission denied/,
+    )
+    await nobody.close()
+  })
+})
+
+describe('the custom resource', async () => {
+  const { host, port } = db.server
+  const secretOf = (role: object) => JSON.stringify({ ...role })
+  const aws = await startAws({
+    admin: secretOf({ username: 'postgres', password: db.server.password }),
+    reaper: secretOf({ username: 'made', password: 'päss "word" \\' }),
+    wrong: secretOf({ username: 'postgres', password: 'hush' }),
+  })
+  afterAll(() => aws.close())
+  Object.assign(process.env, EXAMPLE_KEYS, { AWS_ENDPOINT_URL: aws.url })
+  const event = (RequestType: string, properties: object = {}) =>
+    ({
+      RequestType,
+      ResourceProperties: {
+        adminSecret: 'admin',
+        secret: 'reaper',
+        host,
+        port: String(port),
+        ...properties,
+      },
+    }) as never
+
+  test('makes the role with the password of its secret, which the server never sees', async () => {
+    await db.admin.query("alter system set log_statement = 'all'")
+    await db.admin.query('select pg_reload_conf()')
+    let logged = ''
+    db.server.process.stderr?.on('data', (chunk) => {
+      logged += chunk
+    })
+    expect(await handler(event('Create'))).toMatchObject({ Data: { Role: 'made', Refused: '' } })
+    const link = await connect(
+      db.credentials({ user: 'made', password: 'päss "word" \\' }),
+      false,
+      'client',
+      SOON_MS,
+    )
+    await link.close()
+    expect(logged).toContain('SCRAM-SHA-256')
+    expect(logged).not.toContain('päss')
+    await db.admin.query('alter system reset log_statement')
+  })
+
+  test('again is harmless, and deleting leaves the role', async () => {
+    const { PhysicalResourceId } = await handler(event('Update'))
+    expect(await handler(event('Delete'))).toEqual({ PhysicalResourceId })
+    expect(await abilities('made')).toMatchObject({ sees: true })
+  })
+
+  test('IAM needs a server that knows rds_iam', async () => {
+    await expect(
+      handler(event('Create', { secret: undefined, iamUser: 'by_iam' })),
+    ).rejects.toThrow('rds_iam')
+    await db.admin.query('create role rds_iam')
+    expect(await handler(event('Create', { secret: undefined, iamUser: 'by_iam' }))).toMatchObject({
+      Data: { Role: 'by_iam' },
+    })
+  })
+
+  test('fails with what was refused', async () => {
+    await expect(handler(event('Create', { adminSecret: 'wrong' }))).rejects.toMatchObject({
+      kind: 'authentication',
+    })
+    await expect(handler(event('Create', { adminSecret: 'none' }))).rejects.toThrow(
+      'secret none could not be read',
+    )
+  })
+})
+
+test('slotkeeper grants prints SQL that makes the role', async () => {
+  const printed = execFileSync(
+    process.execPath,
+    ['dist/cli.mjs', 'grants', '--role', 'printed', '--url', db.server.url()],
+    { encoding: 'utf8' },
+  )
+  expect(printed).toContain('pg_monitor')
+  expect(await abilities('printed')).toBeUndefined()
+  await db.admin.query(printed.replaceAll(/^--.*$/gm, ''))
+  expect(await abilities('printed')).toEqual({ replication: true, sees: true, signals: true })
+})
