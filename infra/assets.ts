@@ -1,0 +1,50 @@
+import { cpSync, existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { AssetHashType, DockerImage } from 'aws-cdk-lib'
+import { Code } from 'aws-cdk-lib/aws-lambda'
+
+/** Of no use to the function, and larger than it. */
+const EXCLUDED = ['*.map']
+
+/** Lambda takes 4 KB of environment; what is shorter leaves room for the other variables. */
+const MOST_POLICY_BYTES = 2048
+const POLICY_FILE = 'policy.json'
+
+/** The code of the function, and its variable `SLOTKEEPER_POLICY`. */
+export type FunctionCode = { code: Code; policy: string }
+
+/** A policy that is too long for the environment goes along as a file beside the bundle. */
+export function sweepCode(policyJson: string): FunctionCode {
+  const bundle = builtFolder('lambda')
+  if (Buffer.byteLength(policyJson) <= MOST_POLICY_BYTES) {
+    return { code: Code.fromAsset(bundle, { exclude: EXCLUDED }), policy: policyJson }
+  }
+  const code = Code.fromAsset(bundle, {
+    assetHashType: AssetHashType.OUTPUT,
+    bundling: {
+      // Never asked for: the copy is made by this process.
+      image: DockerImage.fromRegistry('scratch'),
+      local: {
+        tryBundle(folder) {
+          cpSync(bundle, folder, { recursive: true, filter: (file) => !file.endsWith('.map') })
+          writeFileSync(join(folder, POLICY_FILE), policyJson)
+          return true
+        },
+      },
+    },
+  })
+  return { code, policy: `file:${POLICY_FILE}` }
+}
+
+/** The code of the function that makes the database role. */
+export function provisionCode(): Code {
+  return Code.fromAsset(builtFolder('provision'), { exclude: EXCLUDED })
+}
+
+/** One level below the package's root stand both the sources of this file and its built form. */
+function builtFolder(name: string): string {
+  const folder = fileURLToPath(new URL(`../dist/${name}`, import.meta.url))
+  if (!existsSync(folder)) throw new Error(`${folder} is not there: run "npm run build" first`)
+  return folder
+}

@@ -1,0 +1,162 @@
+import {
+  AlarmStatusWidget,
+  Dashboard,
+  GraphWidget,
+  type GraphWidgetProps,
+  type IAlarm,
+  LogQueryVisualizationType,
+  LogQueryWidget,
+  MathExpression,
+  Row,
+} from 'aws-cdk-lib/aws-cloudwatch'
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs'
+import { Construct } from 'constructs'
+import type { TargetMetrics } from './alarms.ts'
+
+const FULL_WIDTH = 24
+const HALF_WIDTH = 12
+const THIRD_WIDTH = 8
+const HEIGHT = 7
+const FULL = [{ value: 100, label: 'full' }]
+
+const LAST_REAPED = [
+  'fields timestamp, user, database, application, client, state, ageSeconds, rule, why',
+  'filter message = "reaped"',
+  'sort @timestamp desc',
+  'limit 50',
+]
+
+export interface ReaperDashboardProps {
+  readonly metrics: TargetMetrics
+  readonly alarms: IAlarm[]
+  readonly logGroup: ILogGroup
+}
+
+/** One page for one target: is there room, who takes it, what was done about it. */
+export class ReaperDashboard extends Construct {
+  constructor(scope: Construct, id: string, { metrics, alarms, logGroup }: ReaperDashboardProps) {
+    super(scope, id)
+    const dashboard = new Dashboard(this, 'Dashboard')
+    if (alarms.length > 0) dashboard.addWidgets(alarmStates(alarms))
+    for (const row of metrics.set === 'full' ? fullRows(metrics) : essentialRows(metrics)) {
+      dashboard.addWidgets(row)
+    }
+    dashboard.addWidgets(
+      new LogQueryWidget({
+        title: 'Last reaped',
+        logGroupNames: [logGroup.logGroupName],
+        view: LogQueryVisualizationType.TABLE,
+        queryLines: LAST_REAPED,
+        width: FULL_WIDTH,
+        height: HEIGHT,
+      }),
+    )
+  }
+}
+
+/** One page for many targets. */
+export class OverviewDashboard extends Construct {
+  constructor(scope: Construct, id: string, targets: TargetMetrics[]) {
+    super(scope, id)
+    const each = (name: string, statistic?: string) =>
+      targets.map((metrics) => metrics.of(name, statistic, metrics.target))
+    new Dashboard(this, 'Dashboard').addWidgets(
+      new Row(
+        graph({
+          title: 'Slots used, %',
+          left: each('SlotsUsedPercent'),
+          leftAnnotations: FULL,
+          width: FULL_WIDTH,
+        }),
+      ),
+      new Row(
+        graph({ title: 'Sessions reaped', left: each('SessionsReaped', 'Sum'), width: HALF_WIDTH }),
+        graph({
+          title: 'Sweeps that succeeded',
+          left: each('SweepSucceeded', 'Sum'),
+          width: HALF_WIDTH,
+        }),
+      ),
+    )
+  }
+}
+
+function essentialRows(metrics: TargetMetrics): Row[] {
+  return [
+    new Row(
+      graph({
+        title: 'Slots used, %',
+        left: [metrics.of('SlotsUsedPercent')],
+        leftAnnotations: FULL,
+        width: HALF_WIDTH,
+      }),
+      graph({
+        title: 'Sessions reaped',
+        left: [metrics.of('SessionsReaped', 'Sum')],
+        width: HALF_WIDTH,
+      }),
+    ),
+  ]
+}
+
+function fullRows(metrics: TargetMetrics): Row[] {
+  const max = metrics.of('SlotsMax', 'Minimum', 'all slots')
+  const usable = new MathExpression({
+    expression: 'max - reserved',
+    usingMetrics: { max, reserved: metrics.of('SlotsReserved') },
+    period: max.period,
+    label: 'all that ordinary roles can use',
+  })
+  return [
+    new Row(
+      graph({
+        title: 'Slots',
+        left: [metrics.of('SlotsUsed', 'Maximum', 'used'), usable, max],
+        width: HALF_WIDTH,
+      }),
+      graph({
+        title: 'Sessions by state',
+        left: [
+          metrics.of('SessionsActive', 'Maximum', 'active'),
+          metrics.of('SessionsIdleInTransaction', 'Maximum', 'idle in transaction'),
+          metrics.of('SessionsIdle', 'Maximum', 'idle'),
+        ],
+        stacked: true,
+        width: HALF_WIDTH,
+      }),
+    ),
+    new Row(
+      graph({
+        title: 'Reaped, spared, refused',
+        left: [
+          metrics.of('SessionsReaped', 'Sum', 'reaped'),
+          metrics.of('SessionsSpared', 'Sum', 'spared'),
+          metrics.of('ReapsRefused', 'Sum', 'refused'),
+        ],
+        width: THIRD_WIDTH,
+      }),
+      graph({
+        title: 'Age of idle sessions, s',
+        left: ['p50', 'p95', 'Maximum'].map((statistic) =>
+          metrics.of('IdleAge', statistic, statistic),
+        ),
+        width: THIRD_WIDTH,
+      }),
+      graph({
+        title: 'Duration of a sweep, ms',
+        left: ['p50', 'Maximum'].map((statistic) =>
+          metrics.of('SweepDuration', statistic, statistic),
+        ),
+        width: THIRD_WIDTH,
+      }),
+    ),
+  ]
+}
+
+function alarmStates(alarms: IAlarm[]): AlarmStatusWidget {
+  return new AlarmStatusWidget({ title: 'Alarms', alarms, width: FULL_WIDTH })
+}
+
+function graph(props: GraphWidgetProps): GraphWidget {
+  return new GraphWidget({ ...props, height: HEIGHT, leftYAxis: { min: 0 } })
+}

@@ -1,0 +1,60 @@
+import { ArnFormat, Stack, Token } from 'aws-cdk-lib'
+import type { IConnectable } from 'aws-cdk-lib/aws-ec2'
+import { Effect, type IGrantable, type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam'
+import type { Endpoint, IDatabaseCluster, IDatabaseInstance } from 'aws-cdk-lib/aws-rds'
+import type { IConstruct } from 'constructs'
+
+/** A server known by its address alone. */
+export interface DatabaseAddress {
+  /** The name in its certificate: the endpoint itself, not an alias of yours. */
+  readonly host: string
+  /** @default 5432 */
+  readonly port?: number
+  /** `db-…` or `cluster-…`; needed for IAM authentication, which names it in the policy. */
+  readonly resourceId?: string
+}
+
+/** What is swept. Of a cluster, the writer: each further instance is a target of its own. */
+export type Database = IDatabaseInstance | IDatabaseCluster | DatabaseAddress
+
+/** Host and port as the function's variables have them. */
+export function addressOf(database: Database, endpoint?: Endpoint): { host: string; port: string } {
+  if ('host' in database) return { host: database.host, port: String(database.port ?? 5432) }
+  const { hostname, port } =
+    endpoint ??
+    ('clusterEndpoint' in database ? database.clusterEndpoint : database.instanceEndpoint)
+  return { host: hostname, port: Token.asString(port) }
+}
+
+/** Opens the database's own security group to the function, where it has one. */
+export function admit(database: Database, from: IConnectable): void {
+  if (!('host' in database)) database.connections.allowDefaultPortFrom(from, 'Slotkeeper')
+}
+
+/** Lets the role connect as one database user by IAM authentication, and as no other. */
+export function grantConnect(
+  scope: IConstruct,
+  database: Database,
+  role: IRole & IGrantable,
+  user: string,
+): void {
+  if (!('host' in database)) {
+    database.grantConnect(role, user)
+    return
+  }
+  if (!database.resourceId) {
+    throw new Error(
+      `${scope.node.path}: database.resourceId is missing; expected "db-…" or "cluster-…", which IAM authentication names`,
+    )
+  }
+  const resourceName = `${database.resourceId}/${user}`
+  const arn = Stack.of(scope).formatArn({
+    service: 'rds-db',
+    resource: 'dbuser',
+    resourceName,
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  })
+  role.addToPrincipalPolicy(
+    new PolicyStatement({ effect: Effect.ALLOW, actions: ['rds-db:connect'], resources: [arn] }),
+  )
+}

@@ -1,0 +1,70 @@
+import { CustomResource, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
+import type { CfnFunction } from 'aws-cdk-lib/aws-lambda'
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
+import { Provider } from 'aws-cdk-lib/custom-resources'
+import { Construct } from 'constructs'
+import { provisionCode } from './assets.ts'
+import { BundledFunction } from './function.ts'
+import type { Placement } from './network.ts'
+
+export interface ReaperRoleProps extends Placement {
+  /** Of a role that may make roles: the master user, for example. */
+  readonly adminSecret: ISecret
+  readonly host: string
+  readonly port: string
+  /** The reaper's: the role takes name and password from it. */
+  readonly secret?: ISecret
+  /** Or the role that logs in with IAM tokens. */
+  readonly iamUser?: string
+}
+
+/**
+ * Makes the least role in the database when the stack is deployed. The framework's function answers
+ * CloudFormation from outside of the VPC, so that a subnet without a way out can't hang a deployment.
+ */
+export class ReaperRole extends Construct {
+  constructor(scope: Construct, id: string, props: ReaperRoleProps) {
+    super(scope, id)
+    const { adminSecret, secret, iamUser, host, port, vpc, vpcSubnets, securityGroups } = props
+    const provision = new BundledFunction(this, 'Provision', {
+      description: 'Makes the database role of Slotkeeper',
+      code: provisionCode(),
+      timeout: Duration.minutes(1),
+      vpc,
+      vpcSubnets,
+      securityGroups,
+    })
+    adminSecret.grantRead(provision.role)
+    secret?.grantRead(provision.role)
+    const provider = new Provider(this, 'Provider', {
+      onEventHandler: provision.function,
+      logGroup: new LogGroup(this, 'Log', {
+        retention: RetentionDays.ONE_MONTH,
+        removalPolicy: RemovalPolicy.DESTROY,
+      }),
+    })
+    const functionId = Stack.of(this).getLogicalId(
+      provision.function.node.defaultChild as CfnFunction,
+    )
+    const reason = "the CDK's own provider framework, which may call this one function"
+    Validations.of(provider).acknowledge(
+      {
+        id: 'AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]',
+        reason,
+      },
+      { id: `AwsSolutions::AwsSolutions-IAM5[Resource::<${functionId}.Arn>:*]`, reason },
+    )
+    new CustomResource(this, 'Resource', {
+      resourceType: 'Custom::SlotkeeperRole',
+      serviceToken: provider.serviceToken,
+      properties: {
+        adminSecret: adminSecret.secretArn,
+        host,
+        port,
+        secret: secret?.secretArn,
+        iamUser,
+      },
+    })
+  }
+}

@@ -1,0 +1,193 @@
+import { Duration } from 'aws-cdk-lib'
+import type { IAlarm } from 'aws-cdk-lib/aws-cloudwatch'
+import type { Connections, IConnectable } from 'aws-cdk-lib/aws-ec2'
+import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam'
+import type { IKey } from 'aws-cdk-lib/aws-kms'
+import type { IFunction } from 'aws-cdk-lib/aws-lambda'
+import type { RetentionDays } from 'aws-cdk-lib/aws-logs'
+import type { Endpoint } from 'aws-cdk-lib/aws-rds'
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
+import type { ITopic } from 'aws-cdk-lib/aws-sns'
+import { Construct } from 'constructs'
+import type { MetricSet } from '../lambda/core/measurements.ts'
+import { type PolicyInput, parsePolicy } from '../lambda/core/policy.ts'
+import { type AlarmThresholds, ReaperAlarms, TargetMetrics } from './alarms.ts'
+import { sweepCode } from './assets.ts'
+import { ReaperDashboard } from './dashboard.ts'
+import { addressOf, admit, type Database, grantConnect } from './database.ts'
+import { BundledFunction } from './function.ts'
+import { type Placement, PrivateEndpoints } from './network.ts'
+import { ReaperRole } from './role.ts'
+import { NO_BACKLOG, SweepSchedule } from './schedule.ts'
+
+const MEMORY_MB = 128
+/** A sweep and its metrics end within half a minute; the next one comes after a whole one. */
+const TIMEOUT = Duration.seconds(45)
+
+/** How the function logs in: with a secret's password, or with IAM tokens. */
+export type Auth =
+  | {
+      readonly secret: ISecret
+      /** Where the secret is not encrypted with AWS's own key. */
+      readonly encryptionKey?: IKey
+    }
+  | { readonly iamUser: string }
+
+export interface SessionReaperProps extends Placement {
+  /** The dimension of the metrics. @default - the construct's id */
+  readonly target?: string
+  readonly database: Database
+  /** The instance of a cluster to sweep. @default - its writer */
+  readonly endpoint?: Endpoint
+  /** @default - the secret's, or `postgres` */
+  readonly databaseName?: string
+  readonly auth: Auth
+  /** `reap` ends sessions, `observe` only looks. There is no default. */
+  readonly mode: 'reap' | 'observe'
+  /** @default - idle for over 30 s, and all idle sessions once more than 5 are idle */
+  readonly policy?: PolicyInput
+  /** Makes the endpoints that the function needs in the VPC; once in a VPC. @default false */
+  readonly createEndpoints?: boolean
+  /** `emf` writes the metrics as log lines. @default cloudwatch */
+  readonly metrics?: 'cloudwatch' | 'emf'
+  /** @default full */
+  readonly metricSet?: MetricSet
+  /** @default Slotkeeper */
+  readonly namespace?: string
+  /** 10, 15, 20, 30 or 60 seconds. @default 1 minute */
+  readonly every?: Duration
+  /** Thresholds and the topic of the alarms, or `false` for none. @default - alarms without a topic */
+  readonly alarms?: (AlarmThresholds & { readonly topic?: ITopic }) | false
+  /** @default true */
+  readonly dashboard?: boolean
+  /** Keeps two sweeps from overlapping; takes one from the account's concurrency. @default true */
+  readonly reserveConcurrency?: boolean
+  /** @default one month */
+  readonly logRetention?: RetentionDays
+  /** Makes the database role at deploy, as the administrator whose secret this is. @default - you do */
+  readonly createRole?: { readonly adminSecret: ISecret }
+}
+
+/** Sweeps one PostgreSQL server every minute, with alarms and a dashboard. */
+export class SessionReaper extends Construct implements IConnectable {
+  readonly function: IFunction
+  readonly metrics: TargetMetrics
+  readonly alarms: IAlarm[]
+  readonly connections: Connections
+
+  /** @throws Error that names the path and the property: synthesis fails, and nothing is deployed */
+  constructor(scope: Construct, id: string, props: SessionReaperProps) {
+    super(scope, id)
+    const { namespace = 'Slotkeeper', metricSet = 'full' } = props
+    this.metrics = new TargetMetrics(namespace, props.target ?? id, metricSet)
+    const sweep = this.addFunction(props, namespace)
+    this.function = sweep.function
+    this.connections = sweep.connections
+    this.permit(sweep.role, props, namespace)
+    this.connect(sweep, props)
+    new SweepSchedule(this, 'Schedule', sweep.function, props.every)
+    this.alarms = this.addAlarms(props)
+    if (props.dashboard !== false) {
+      const { metrics, alarms } = this
+      new ReaperDashboard(this, 'Dashboard', { metrics, alarms, logGroup: sweep.logGroup })
+    }
+  }
+
+  private addFunction(props: SessionReaperProps, namespace: string): BundledFunction {
+    const { auth, vpc, vpcSubnets, securityGroups, metricSet, logRetention } = props
+    const { code, policy } = sweepCode(this.checkedPolicy(props.policy))
+    const { host, port } = addressOf(props.database, props.endpoint)
+    const secret = 'secret' in auth ? auth.secret : undefined
+    const iamUser = 'iamUser' in auth ? auth.iamUser : undefined
+    const environment = withoutAbsent({
+      SLOTKEEPER_TARGET: this.metrics.target,
+      SLOTKEEPER_MODE: props.mode,
+      SLOTKEEPER_POLICY: policy,
+      SLOTKEEPER_HOST: host,
+      SLOTKEEPER_PORT: port,
+      SLOTKEEPER_DATABASE: props.databaseName,
+      SLOTKEEPER_SECRET_ARN: secret?.secretArn,
+      SLOTKEEPER_AUTH: iamUser === undefined ? undefined : 'iam',
+      SLOTKEEPER_USER: iamUser,
+      SLOTKEEPER_METRICS: props.metrics,
+      SLOTKEEPER_METRIC_SET: metricSet,
+      SLOTKEEPER_NAMESPACE: namespace,
+    })
+    return new BundledFunction(this, 'Sweep', {
+      description: `Slotkeeper sweeps ${this.metrics.target}`,
+      code,
+      timeout: TIMEOUT,
+      logRetention,
+      vpc,
+      vpcSubnets,
+      securityGroups,
+      options: {
+        memorySize: MEMORY_MB,
+        environment,
+        ...NO_BACKLOG,
+        reservedConcurrentExecutions: props.reserveConcurrency === false ? undefined : 1,
+      },
+    })
+  }
+
+  private permit(role: Role, { auth, database, metrics }: SessionReaperProps, namespace: string) {
+    if (metrics !== 'emf') role.addToPolicy(putMetricData(namespace))
+    if ('secret' in auth) {
+      auth.secret.grantRead(role)
+      auth.encryptionKey?.grantDecrypt(role)
+    } else {
+      grantConnect(this, database, role, auth.iamUser)
+    }
+  }
+
+  /** Opens the ways to the database and, where asked for, to the AWS APIs and for the role. */
+  private connect(sweep: BundledFunction, props: SessionReaperProps): void {
+    const { auth, database, vpc, vpcSubnets } = props
+    if (vpc) admit(database, sweep)
+    if (vpc && props.createEndpoints) {
+      const services: ('secretsmanager' | 'monitoring')[] = []
+      if ('secret' in auth) services.push('secretsmanager')
+      if (props.metrics !== 'emf') services.push('monitoring')
+      new PrivateEndpoints(this, 'Endpoints', { vpc, from: sweep, services, subnets: vpcSubnets })
+    }
+    if (props.createRole) {
+      const role = new ReaperRole(this, 'Role', {
+        ...props.createRole,
+        ...auth,
+        ...addressOf(database, props.endpoint),
+        ...sweep.placement,
+      })
+      // An address is known before the server behind it takes connections.
+      if (!('host' in database)) role.node.addDependency(database)
+    }
+  }
+
+  private addAlarms({ alarms }: SessionReaperProps): IAlarm[] {
+    if (alarms === false) return []
+    const { metrics, function: sweep } = this
+    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep }).all
+  }
+
+  private checkedPolicy(input: PolicyInput = {}): string {
+    const parsed = parsePolicy(input)
+    if (parsed.ok) return JSON.stringify(input)
+    throw new Error(`${this.node.path}: ${parsed.problems.join('; ')}`)
+  }
+}
+
+/** PutMetricData knows no resources; the condition holds it to one namespace. */
+function putMetricData(namespace: string): PolicyStatement {
+  return new PolicyStatement({
+    actions: ['cloudwatch:PutMetricData'],
+    resources: ['*'],
+    conditions: { StringEquals: { 'cloudwatch:namespace': namespace } },
+  })
+}
+
+/** A variable that is not set has its default in the function. */
+function withoutAbsent(variables: Record<string, string | undefined>): Record<string, string> {
+  const set = Object.entries(variables).filter(
+    (variable): variable is [string, string] => variable[1] !== undefined,
+  )
+  return Object.fromEntries(set)
+}

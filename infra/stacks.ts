@@ -1,0 +1,82 @@
+import { Annotations, Duration, Stack } from 'aws-cdk-lib'
+import { SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2'
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
+import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns'
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
+import type { Construct } from 'constructs'
+import type { Context, Target } from './context.ts'
+import { OverviewDashboard } from './dashboard.ts'
+import type { Placement } from './network.ts'
+import { type Auth, SessionReaper } from './session-reaper.ts'
+
+/**
+ * A stack for each target, named by it: adding one touches no other, and no number of targets comes
+ * near the 500 resources of a stack. What they share stands in one more.
+ */
+export function addStacks(
+  app: Construct,
+  { targets, email, dashboards }: Context,
+): SessionReaper[] {
+  const shared = new Stack(app, 'Slotkeeper', { description: 'Slotkeeper: what all targets share' })
+  const topic = new Topic(shared, 'Alarms', { enforceSSL: true })
+  if (email) topic.addSubscription(new EmailSubscription(email))
+  const reapers = targets.map((target) => addTarget(app, target, topic, dashboards))
+  if (dashboards && targets.length > 1) {
+    const metrics = reapers.map((reaper) => reaper.metrics)
+    new OverviewDashboard(shared, 'Overview', metrics)
+  }
+  return reapers
+}
+
+function addTarget(
+  app: Construct,
+  target: Target,
+  topic: ITopic,
+  dashboard: boolean,
+): SessionReaper {
+  const { name, host, port, resourceId, database, mode, policy, metrics, metricSet, everySeconds } =
+    target
+  const stack = new Stack(app, `Slotkeeper-${name}`, { description: `Slotkeeper: ${name}` })
+  const admin = target.adminSecretArn
+  return new SessionReaper(stack, 'Reaper', {
+    target: name,
+    database: { host, port, resourceId },
+    databaseName: database,
+    auth: authOf(stack, target),
+    mode,
+    policy,
+    metrics,
+    metricSet,
+    every: everySeconds === undefined ? undefined : Duration.seconds(everySeconds),
+    alarms: { topic },
+    dashboard,
+    createRole: admin === undefined ? undefined : { adminSecret: secretOf(stack, 'Admin', admin) },
+    ...placementOf(stack, target),
+  })
+}
+
+function authOf(stack: Stack, { secretArn, iamUser = '' }: Target): Auth {
+  return secretArn === undefined ? { iamUser } : { secret: secretOf(stack, 'Secret', secretArn) }
+}
+
+function secretOf(stack: Stack, id: string, secretCompleteArn: string) {
+  return Secret.fromSecretAttributes(stack, id, { secretCompleteArn })
+}
+
+/** From the context alone: a look-up would need the account at synthesis. */
+function placementOf(stack: Stack, { network }: Target): Placement {
+  if (!network) return {}
+  const vpc = Vpc.fromVpcAttributes(stack, 'Vpc', {
+    vpcId: network.vpcId,
+    availabilityZones: network.subnets.map(({ availabilityZone }) => availabilityZone),
+    privateSubnetIds: network.subnets.map(({ id }) => id),
+  })
+  // Nothing here asks for a route table.
+  Annotations.of(vpc).acknowledgeWarning('@aws-cdk/aws-ec2:noSubnetRouteTableId')
+  return {
+    vpc,
+    securityGroups: [
+      SecurityGroup.fromSecurityGroupId(stack, 'SecurityGroup', network.securityGroupId),
+    ],
+  }
+}

@@ -1,0 +1,134 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { App, Validations } from 'aws-cdk-lib'
+import { Template } from 'aws-cdk-lib/assertions'
+import { AwsSolutionsChecks } from 'cdk-nag'
+import { describe, expect, test } from 'vitest'
+import { readContext, refusePlaceholders } from '../../infra/context.ts'
+import { addStacks } from '../../infra/stacks.ts'
+
+const one = {
+  name: 'shop',
+  host: 'shop.abc.rds.amazonaws.com',
+  secretArn: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop-AbCdEf',
+  mode: 'observe',
+}
+const contextOf = (...targets: object[]) => ({ targets })
+const example = JSON.parse(readFileSync('cdk.json', 'utf8')).context.slotkeeper
+
+describe('a context that is not valid is refused in one line', () => {
+  test.each<[string, unknown, string]>([
+    ['none', undefined, 'context slotkeeper: missing; expected { "targets": [ … ] }'],
+    ['no target', contextOf(), 'slotkeeper.targets: expected one or more targets'],
+    [
+      'an unknown key',
+      { ...contextOf(one), emial: 'x' },
+      'slotkeeper.emial: unknown key (did you mean "email"?)',
+    ],
+    [
+      'an unknown key of a target',
+      contextOf({ ...one, hots: 'x' }),
+      'slotkeeper.targets[0].hots: unknown key (did you mean "host"?)',
+    ],
+    [
+      'two targets of one name',
+      contextOf(one, one),
+      'slotkeeper.targets[1].name: expected a name of its own',
+    ],
+    [
+      'a name that no stack can have',
+      contextOf({ ...one, name: 'my shop' }),
+      'slotkeeper.targets[0].name: expected letters',
+    ],
+    ['no mode', contextOf({ ...one, mode: undefined }), 'slotkeeper.targets[0].mode'],
+    ['a wrong mode', contextOf({ ...one, mode: 'observ' }), 'did you mean "observe"?'],
+    [
+      'neither secret nor IAM',
+      contextOf({ ...one, secretArn: undefined }),
+      'expected either secretArn or iamUser',
+    ],
+    ['both', contextOf({ ...one, iamUser: 'x' }), 'expected either secretArn or iamUser'],
+    [
+      'half a network',
+      contextOf({ ...one, network: { vpcId: 'vpc-1' } }),
+      'slotkeeper.targets[0].network.subnets: missing',
+    ],
+    [
+      'a bad address for mail',
+      { ...contextOf(one), email: 'x' },
+      'slotkeeper.email: expected an e-mail address',
+    ],
+  ])('%s', (_, context, said) => {
+    const read = () => readContext(JSON.parse(JSON.stringify({ context })).context)
+    expect(read).toThrow(said)
+    expect(read).not.toThrow('\n')
+  })
+
+  test('a placeholder, where it could be deployed', () => {
+    expect(() => refusePlaceholders(readContext(example))).toThrow(
+      /targets\[0\].host: "shop.xxxx.*is a placeholder/,
+    )
+    expect(() => refusePlaceholders(readContext(contextOf(one)))).not.toThrow()
+  })
+
+  test('the app prints that line and no stack', () => {
+    const run = () =>
+      execFileSync('npx', ['tsx', 'infra/app.ts'], {
+        env: { ...process.env, CDK_CONTEXT_JSON: JSON.stringify({ slotkeeper: { targets: [] } }) },
+        stdio: 'pipe',
+        encoding: 'utf8',
+      })
+    expect(run).toThrow(
+      expect.objectContaining({
+        status: 1,
+        stderr: expect.stringMatching(
+          /^(npm warn.*\n)*slotkeeper: context slotkeeper.targets: [^\n]+\n$/,
+        ),
+      }),
+    )
+  })
+})
+
+function synth(...targets: object[]) {
+  const app = new App()
+  addStacks(app, readContext({ targets, email: 'oncall@shop.com' }))
+  return app
+}
+
+const templateOf = (app: App, stack: string) =>
+  Template.fromStack(app.node.findChild(stack) as Parameters<typeof Template.fromStack>[0]).toJSON()
+
+test('adding a target moves no resource of another', () => {
+  const before = templateOf(synth(one), 'Slotkeeper-shop')
+  const after = templateOf(
+    synth({ ...one, name: 'another' }, one, { ...one, name: 'third' }),
+    'Slotkeeper-shop',
+  )
+  expect(after).toEqual(before)
+})
+
+test('what targets share: the topic, its subscription, and an overview of many', () => {
+  const types = (app: App) =>
+    Object.values(templateOf(app, 'Slotkeeper').Resources).map(
+      (resource) => (resource as { Type: string }).Type,
+    )
+  expect(types(synth(one))).toEqual([
+    'AWS::SNS::Topic',
+    'AWS::SNS::TopicPolicy',
+    'AWS::SNS::Subscription',
+  ])
+  expect(types(synth(one, { ...one, name: 'two' }))).toContain('AWS::CloudWatch::Dashboard')
+})
+
+test("the example is free of cdk-nag's AwsSolutions findings, but for what is argued here", () => {
+  const app = new App()
+  addStacks(
+    app,
+    readContext({
+      ...example,
+      targets: [...example.targets, { ...one, everySeconds: 10, adminSecretArn: one.secretArn }],
+    }),
+  )
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app))
+  expect(() => app.synth()).not.toThrow()
+})

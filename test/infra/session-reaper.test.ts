@@ -1,0 +1,458 @@
+import { App, Duration, Stack } from 'aws-cdk-lib'
+import { Match, Template } from 'aws-cdk-lib/assertions'
+import { Vpc } from 'aws-cdk-lib/aws-ec2'
+import { Key } from 'aws-cdk-lib/aws-kms'
+import {
+  AuroraPostgresEngineVersion,
+  ClusterInstance,
+  DatabaseCluster,
+  DatabaseClusterEngine,
+  DatabaseInstance,
+  DatabaseInstanceEngine,
+  PostgresEngineVersion,
+} from 'aws-cdk-lib/aws-rds'
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
+import { Topic } from 'aws-cdk-lib/aws-sns'
+import { describe, expect, test } from 'vitest'
+import { connectionParameters, SessionReaper, type SessionReaperProps } from '../../infra/index.ts'
+import { readSettings } from '../../lambda/settings.ts'
+
+const SECRET_ARN = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:reaper-AbCdEf'
+
+const newStack = () =>
+  new Stack(new App(), 'Test', { env: { account: '111122223333', region: 'eu-central-1' } })
+
+const secretOf = (stack: Stack) =>
+  Secret.fromSecretAttributes(stack, 'Secret', { secretCompleteArn: SECRET_ARN })
+
+/** One target by its address; a test says what is different. */
+function reaper(different: Partial<SessionReaperProps> = {}, stack = newStack()) {
+  const auth = different.auth ?? { secret: secretOf(stack) }
+  const construct = new SessionReaper(stack, 'Shop', {
+    database: { host: 'shop.abc.eu-central-1.rds.amazonaws.com' },
+    mode: 'reap',
+    ...different,
+    auth,
+  })
+  return { stack, construct, template: Template.fromStack(stack) }
+}
+
+const has = (template: Template, type: string, properties: object) =>
+  expect(() => template.hasResourceProperties(type, properties)).not.toThrow()
+
+/** The variables of the sweep's function, without the intrinsic functions of CloudFormation. */
+function environmentOf(template: Template): Record<string, string> {
+  const [found] = Object.values(
+    template.findResources('AWS::Lambda::Function', { Properties: { MemorySize: 128 } }),
+  )
+  const variables = found?.Properties.Environment.Variables as Record<string, unknown>
+  return Object.fromEntries(
+    Object.entries(variables).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? value : '5432',
+    ]),
+  )
+}
+
+const statements = (template: Template) =>
+  Object.values(template.findResources('AWS::IAM::Policy')).flatMap(
+    ({ Properties }) => Properties.PolicyDocument.Statement,
+  )
+
+test('the function runs where and as it should', () => {
+  has(reaper().template, 'AWS::Lambda::Function', {
+    Runtime: 'nodejs24.x',
+    Architectures: ['arm64'],
+    Handler: 'index.handler',
+    MemorySize: 128,
+    Timeout: 45,
+    ReservedConcurrentExecutions: 1,
+    LoggingConfig: { LogFormat: 'JSON' },
+  })
+})
+
+test('the concurrency need not be reserved', () => {
+  has(reaper({ reserveConcurrency: false }).template, 'AWS::Lambda::Function', {
+    MemorySize: 128,
+    ReservedConcurrentExecutions: Match.absent(),
+  })
+})
+
+test('every minute, and never a backlog', () => {
+  const { template } = reaper()
+  has(template, 'AWS::Events::Rule', {
+    ScheduleExpression: 'rate(1 minute)',
+    Targets: [
+      Match.objectLike({ RetryPolicy: { MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60 } }),
+    ],
+  })
+  has(template, 'AWS::Lambda::EventInvokeConfig', {
+    MaximumRetryAttempts: 0,
+    MaximumEventAgeInSeconds: 60,
+  })
+  has(template, 'AWS::Logs::LogGroup', { RetentionInDays: 30 })
+})
+
+test.each([
+  [10, [10, 20, 30, 40, 50]],
+  [15, [15, 30, 45]],
+  [20, [20, 40]],
+  [30, [30]],
+  [60, []],
+])('every %d s: a queue for each offset', (seconds, delays) => {
+  const { template } = reaper({ every: Duration.seconds(seconds) })
+  const queues = Object.values(template.findResources('AWS::SQS::Queue'))
+  expect(queues.map(({ Properties }) => Properties.DelaySeconds)).toEqual(delays)
+  for (const { Properties } of queues) {
+    expect(Properties.VisibilityTimeout).toBeGreaterThanOrEqual(Properties.MessageRetentionPeriod)
+  }
+  expect(Object.keys(template.findResources('AWS::Lambda::EventSourceMapping'))).toHaveLength(
+    delays.length,
+  )
+  const rules = Object.values(template.findResources('AWS::Events::Rule'))
+  expect(rules.flatMap(({ Properties }) => Properties.Targets)).toHaveLength(1 + delays.length)
+})
+
+describe('the role may do what the sweep does, and nothing else', () => {
+  const logs = {
+    Effect: 'Allow',
+    Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+    Resource: { 'Fn::GetAtt': [expect.stringMatching(/^ShopSweepLog/), 'Arn'] },
+  }
+  const metrics = {
+    Effect: 'Allow',
+    Action: 'cloudwatch:PutMetricData',
+    Resource: '*',
+    Condition: { StringEquals: { 'cloudwatch:namespace': 'Slotkeeper' } },
+  }
+  const secret = {
+    Effect: 'Allow',
+    Action: ['secretsmanager:GetSecretValue', 'secretsmanager:DescribeSecret'],
+    Resource: SECRET_ARN,
+  }
+
+  test('with a secret and PutMetricData', () => {
+    const { template } = reaper()
+    expect(statements(template)).toEqual([logs, metrics, secret])
+    has(template, 'AWS::IAM::Role', { ManagedPolicyArns: Match.absent() })
+  })
+
+  test("with a secret under a key of one's own", () => {
+    const stack = newStack()
+    const encryptionKey = Key.fromKeyArn(
+      stack,
+      'Key',
+      'arn:aws:kms:eu-central-1:111122223333:key/k',
+    )
+    const { template } = reaper(
+      { auth: { secret: secretOf(stack), encryptionKey }, metrics: 'emf' },
+      stack,
+    )
+    expect(statements(template)).toEqual([
+      logs,
+      secret,
+      {
+        Effect: 'Allow',
+        Action: 'kms:Decrypt',
+        Resource: 'arn:aws:kms:eu-central-1:111122223333:key/k',
+      },
+    ])
+  })
+
+  test('with IAM and log lines: no AWS API at all', () => {
+    const database = { host: 'h', resourceId: 'db-ABC' }
+    const { template } = reaper({ auth: { iamUser: 'slotkeeper' }, database, metrics: 'emf' })
+    expect(statements(template)).toEqual([
+      logs,
+      {
+        Effect: 'Allow',
+        Action: 'rds-db:connect',
+        Resource: {
+          'Fn::Join': [
+            '',
+            [
+              'arn:',
+              { Ref: 'AWS::Partition' },
+              ':rds-db:eu-central-1:111122223333:dbuser:db-ABC/slotkeeper',
+            ],
+          ],
+        },
+      },
+    ])
+  })
+
+  test('IAM needs to know what to name', () => {
+    expect(() => reaper({ auth: { iamUser: 'x' } })).toThrow(
+      'Test/Shop: database.resourceId is missing',
+    )
+  })
+})
+
+describe("the deployed variables are the function's own", () => {
+  test.each<[string, Partial<SessionReaperProps>, object]>([
+    [
+      'by default',
+      {},
+      { target: 'Shop', mode: 'reap', auth: { via: 'secret', secretArn: SECRET_ARN } },
+    ],
+    ['observing', { mode: 'observe', target: 'shop' }, { mode: 'observe', target: 'shop' }],
+    ['with a policy', { policy: { budget: 9 } }, { policy: { budget: 9 } }],
+    [
+      'with IAM',
+      { auth: { iamUser: 'u' }, database: { host: 'h', port: 6432, resourceId: 'db-A' } },
+      { auth: { via: 'iam', host: 'h', user: 'u' }, overrides: { port: 6432 } },
+    ],
+    [
+      'with log lines',
+      { metrics: 'emf', metricSet: 'essential', namespace: 'Mine', databaseName: 'd' },
+      {
+        metrics: { via: 'emf', set: 'essential', namespace: 'Mine' },
+        overrides: { database: 'd' },
+      },
+    ],
+  ])('%s', (_, different, expected) => {
+    const settings = readSettings(environmentOf(reaper(different).template), '.')
+    expect(settings).toMatchObject(expected)
+    expect(settings.caFile).toMatch(/rds-ca\.pem$/)
+  })
+
+  test('a policy that is too long for them goes along as a file', () => {
+    const users = Array.from({ length: 300 }, (_, index) => `a_rather_long_user_name_${index}`)
+    const { template, stack } = reaper({ policy: { protect: [{ users }] } })
+    expect(environmentOf(template).SLOTKEEPER_POLICY).toBe('file:policy.json')
+    const [code] = Object.values(
+      template.findResources('AWS::Lambda::Function', { Properties: { MemorySize: 128 } }),
+    )
+    const outdir = (stack.node.root as App).synth().directory
+    const hash = code?.Properties.Code.S3Key.replace('.zip', '')
+    expect(
+      readSettings({ ...environmentOf(template) }, `${outdir}/asset.${hash}`).policy.protect?.[0]
+        ?.users,
+    ).toEqual(users)
+  })
+
+  test('a bad policy fails the synthesis with its path', () => {
+    expect(() => reaper({ policy: { keep: -1 } })).toThrow(
+      'Test/Shop: policy.keep: expected a whole number from 0, found -1',
+    )
+  })
+})
+
+describe('the database', () => {
+  test('an instance opens its security group, and is known by its endpoint', () => {
+    const stack = newStack()
+    const vpc = new Vpc(stack, 'Vpc')
+    const database = new DatabaseInstance(stack, 'Db', {
+      engine: DatabaseInstanceEngine.postgres({ version: PostgresEngineVersion.VER_17 }),
+      vpc,
+      iamAuthentication: true,
+    })
+    const { template } = reaper(
+      { database, vpc, auth: { iamUser: 'slotkeeper' }, createEndpoints: true },
+      stack,
+    )
+    has(template, 'AWS::EC2::SecurityGroupIngress', {
+      Description: 'Slotkeeper',
+      FromPort: { 'Fn::GetAtt': [Match.anyValue(), 'Endpoint.Port'] },
+    })
+    expect(JSON.stringify(statements(template))).toContain('DbiResourceId')
+    // Tokens are signed locally, so the metrics alone ask for a way.
+    expect(Object.keys(template.findResources('AWS::EC2::VPCEndpoint'))).toHaveLength(1)
+    has(template, 'AWS::EC2::VPCEndpoint', {
+      ServiceName: 'com.amazonaws.eu-central-1.monitoring',
+    })
+    has(template, 'AWS::Lambda::Function', {
+      MemorySize: 128,
+      VpcConfig: Match.objectLike({ SecurityGroupIds: [Match.anyValue()] }),
+    })
+  })
+
+  test('a cluster is swept at its writer, or at the instance that is named', () => {
+    const stack = newStack()
+    const vpc = new Vpc(stack, 'Vpc')
+    const database = new DatabaseCluster(stack, 'Db', {
+      engine: DatabaseClusterEngine.auroraPostgres({
+        version: AuroraPostgresEngineVersion.VER_16_6,
+      }),
+      writer: ClusterInstance.serverlessV2('writer'),
+      vpc,
+    })
+    const auth = { secret: secretOf(stack) }
+    new SessionReaper(stack, 'Writer', { database, vpc, auth, mode: 'reap' })
+    const [endpoint] = database.instanceEndpoints
+    new SessionReaper(stack, 'Instance', {
+      database,
+      vpc,
+      auth,
+      mode: 'reap',
+      endpoint,
+    })
+    const template = Template.fromStack(stack)
+    const hosts = Object.values(
+      template.findResources('AWS::Lambda::Function', { Properties: { MemorySize: 128 } }),
+    ).map(({ Properties }) => Properties.Environment.Variables.SLOTKEEPER_HOST['Fn::GetAtt'])
+    expect(hosts.map(([, attribute]) => attribute)).toEqual([
+      'Endpoint.Address',
+      'Endpoint.Address',
+    ])
+    expect(new Set(hosts.map(([id]) => id)).size).toBe(2)
+  })
+})
+
+describe('the alarms', () => {
+  const alarmsOf = (template: Template) =>
+    Object.fromEntries(
+      Object.entries(template.findResources('AWS::CloudWatch::Alarm')).map(
+        ([id, { Properties }]) => [id.replace(/^ShopAlarms|[0-9A-F]{8}$/g, ''), Properties],
+      ),
+    )
+
+  test.each([
+    ['SlotsUsed', 'SlotsUsedPercent', 'Maximum', 'GreaterThanThreshold', 80, 3, 'ignore'],
+    ['Exhausted', 'Exhausted', 'Maximum', 'GreaterThanThreshold', 0, 1, 'notBreaching'],
+    ['Silent', 'SweepSucceeded', 'Sum', 'LessThanThreshold', 1, 3, 'breaching'],
+    ['Leak', 'SessionsReaped', 'Sum', 'GreaterThanThreshold', 20, 15, 'notBreaching'],
+    ['Refused', 'ReapsRefused', 'Sum', 'GreaterThanThreshold', 0, 3, 'notBreaching'],
+    [
+      'OldTransaction',
+      'OldestTransactionAge',
+      'Maximum',
+      'GreaterThanThreshold',
+      900,
+      1,
+      'notBreaching',
+    ],
+    ['Errors', 'Errors', 'Sum', 'GreaterThanThreshold', 0, 3, 'notBreaching'],
+    ['Throttles', 'Throttles', 'Sum', 'GreaterThanThreshold', 0, 3, 'notBreaching'],
+  ])(
+    '%s',
+    (name, MetricName, Statistic, ComparisonOperator, Threshold, minutes, TreatMissingData) => {
+      expect(alarmsOf(reaper().template)[name]).toMatchObject({
+        MetricName,
+        Statistic,
+        ComparisonOperator,
+        Threshold,
+        EvaluationPeriods: minutes,
+        DatapointsToAlarm: minutes,
+        Period: 60,
+        TreatMissingData,
+        AlarmDescription: expect.stringMatching(/^Shop: .{40,}/),
+      })
+    },
+  )
+
+  test('have the thresholds and the topic that they are given', () => {
+    const stack = newStack()
+    const topic = new Topic(stack, 'Topic')
+    const { template } = reaper(
+      {
+        alarms: {
+          topic,
+          slotsUsedPercent: 70,
+          reapedPerMinute: 5,
+          oldestTransaction: Duration.hours(1),
+        },
+      },
+      stack,
+    )
+    const alarms = alarmsOf(template)
+    expect([
+      alarms.SlotsUsed.Threshold,
+      alarms.Leak.Threshold,
+      alarms.OldTransaction.Threshold,
+    ]).toEqual([70, 5, 3600])
+    for (const { AlarmActions, OKActions } of Object.values(alarms))
+      expect([AlarmActions, OKActions]).toEqual([[expect.anything()], [expect.anything()]])
+  })
+
+  test('of the essential set live on it alone', () => {
+    expect(Object.keys(alarmsOf(reaper({ metricSet: 'essential' }).template)).sort()).toEqual([
+      'Errors',
+      'Exhausted',
+      'Leak',
+      'Silent',
+      'SlotsUsed',
+      'Throttles',
+    ])
+  })
+
+  test('and the dashboard can be left out', () => {
+    const { template } = reaper({ alarms: false, dashboard: false })
+    expect(Object.keys(template.findResources('AWS::CloudWatch::Alarm'))).toHaveLength(0)
+    expect(Object.keys(template.findResources('AWS::CloudWatch::Dashboard'))).toHaveLength(0)
+  })
+})
+
+test('the dashboard shows what the issue of the night is', () => {
+  const [dashboard] = Object.values(reaper().template.findResources('AWS::CloudWatch::Dashboard'))
+  const body = JSON.stringify(dashboard?.Properties.DashboardBody)
+  for (const shown of [
+    'SlotsUsed',
+    'max - reserved',
+    'SessionsIdleInTransaction',
+    'SessionsReaped',
+    'IdleAge',
+    'p95',
+    'SweepDuration',
+    'Last reaped',
+    'Alarms',
+  ]) {
+    expect(body).toContain(shown)
+  }
+})
+
+test('a target takes few resources', () => {
+  expect(Object.keys(reaper().template.toJSON().Resources)).toHaveLength(16)
+})
+
+test('one reviewed template', () => {
+  const json = JSON.stringify(reaper().template.toJSON(), null, 2)
+  // Which bytes the bundle has is not this template's matter.
+  expect(json.replaceAll(/[0-9a-f]{64}/g, 'HASH')).toMatchSnapshot()
+})
+
+describe('connectionParameters', () => {
+  test('lets the server do its part', () => {
+    expect(connectionParameters({ maxConnections: 500, reservedConnections: 5 })).toEqual({
+      max_connections: '500',
+      reserved_connections: '5',
+      idle_in_transaction_session_timeout: '900000',
+      tcp_keepalives_idle: '60',
+      tcp_keepalives_interval: '10',
+      tcp_keepalives_count: '6',
+    })
+    expect(connectionParameters()).not.toHaveProperty('max_connections')
+  })
+
+  test.each([0, 1.5, -1])('of %d is refused', (maxConnections) => {
+    expect(() => connectionParameters({ maxConnections })).toThrow('expected a whole number from 1')
+  })
+})
+
+test('the role for the database is made by a function that reads two secrets', () => {
+  const stack = newStack()
+  const adminSecret = Secret.fromSecretAttributes(stack, 'Admin', {
+    secretCompleteArn: SECRET_ARN.replace('reaper', 'admin'),
+  })
+  const { template } = reaper({ createRole: { adminSecret } }, stack)
+  has(template, 'Custom::SlotkeeperRole', {
+    adminSecret: SECRET_ARN.replace('reaper', 'admin'),
+    secret: SECRET_ARN,
+    host: 'shop.abc.eu-central-1.rds.amazonaws.com',
+    port: '5432',
+  })
+  const policies = template.findResources('AWS::IAM::Policy')
+  const [, provision] = Object.entries(policies).find(([id]) => id.includes('Provision')) ?? []
+  expect(
+    provision?.Properties.PolicyDocument.Statement.map(
+      ({ Action, Resource }: { Action: unknown; Resource: unknown }) => [Action, Resource],
+    ),
+  ).toEqual([
+    [['logs:CreateLogStream', 'logs:PutLogEvents'], expect.anything()],
+    [
+      ['secretsmanager:GetSecretValue', 'secretsmanager:DescribeSecret'],
+      SECRET_ARN.replace('reaper', 'admin'),
+    ],
+    [['secretsmanager:GetSecretValue', 'secretsmanager:DescribeSecret'], SECRET_ARN],
+  ])
+})
