@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/temporary.ts'],
     // Most tests wait for PostgreSQL, not for the processor.
     maxWorkers: 4,
     testTimeout: 30_000,
