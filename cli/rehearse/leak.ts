@@ -34,6 +34,8 @@ input.on('line', (line) => {
   wanted = Number(line)
 })
 input.on('close', () => process.exit())
+// Where the rehearsal was interrupted there is nobody left to tell.
+process.stdout.on('error', () => process.exit())
 for (;;) {
   if (wanted === 0) {
     await pause(PAUSE_MS)

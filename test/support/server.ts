@@ -102,8 +102,11 @@ export type TestServer = Awaited<ReturnType<typeof testServer>>
 export const REAPER_ROLES = ['pg_monitor', 'pg_signal_backend']
 
 /** Polls until it holds; tests never sleep for an effect. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + LIMIT_MS
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  limitMs = LIMIT_MS,
+): Promise<void> {
+  const deadline = performance.now() + limitMs
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error('waited in vain')
     await pause(10)
