@@ -1,5 +1,6 @@
-import { Annotations, Duration, Stack } from 'aws-cdk-lib'
+import { Annotations, ArnFormat, Duration, Stack } from 'aws-cdk-lib'
 import { SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2'
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns'
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
@@ -19,6 +20,7 @@ export function addStacks(
 ): SessionReaper[] {
   const shared = new Stack(app, 'Slotkeeper', { description: 'Slotkeeper: what all targets share' })
   const topic = new Topic(shared, 'Alarms', { enforceSSL: true })
+  topic.addToResourcePolicy(publishFromAlarms(topic))
   if (email) topic.addSubscription(new EmailSubscription(email))
   const reapers = targets.map((target) => addTarget(app, target, topic, dashboards))
   if (dashboards && targets.length > 1) {
@@ -26,6 +28,23 @@ export function addStacks(
     new OverviewDashboard(shared, 'Overview', metrics)
   }
   return reapers
+}
+
+/** A policy of its own takes the place of the default one, by which alarms may publish to a topic. */
+function publishFromAlarms(topic: Topic): PolicyStatement {
+  const alarms = Stack.of(topic).formatArn({
+    service: 'cloudwatch',
+    resource: 'alarm',
+    resourceName: '*',
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  })
+  return new PolicyStatement({
+    sid: 'AllowPublishFromAlarms',
+    principals: [new ServicePrincipal('cloudwatch.amazonaws.com')],
+    actions: ['sns:Publish'],
+    resources: [topic.topicArn],
+    conditions: { ArnLike: { 'aws:SourceArn': alarms } },
+  })
 }
 
 function addTarget(

@@ -130,6 +130,44 @@ test('what targets share: the topic, its subscription, and an overview of many',
   expect(types(synth(one, { ...one, name: 'two' }))).toContain('AWS::CloudWatch::Dashboard')
 })
 
+test('the topic takes what the alarms have to say, and from nobody else', () => {
+  const resources = Object.values(templateOf(synth(one), 'Slotkeeper').Resources) as {
+    Type: string
+    Properties: { PolicyDocument: { Statement: object[] } }
+  }[]
+  const [policy] = resources.filter(({ Type }) => Type === 'AWS::SNS::TopicPolicy')
+  const allowed = policy?.Properties.PolicyDocument.Statement.filter(
+    (statement) => (statement as { Effect: string }).Effect === 'Allow',
+  )
+  expect(allowed).toEqual([
+    {
+      Sid: 'AllowPublishFromAlarms',
+      Effect: 'Allow',
+      Principal: { Service: 'cloudwatch.amazonaws.com' },
+      Action: 'sns:Publish',
+      Resource: { Ref: expect.stringMatching(/^Alarms/) },
+      Condition: {
+        ArnLike: {
+          'aws:SourceArn': {
+            'Fn::Join': [
+              '',
+              [
+                'arn:',
+                { Ref: 'AWS::Partition' },
+                ':cloudwatch:',
+                { Ref: 'AWS::Region' },
+                ':',
+                { Ref: 'AWS::AccountId' },
+                ':alarm:*',
+              ],
+            ],
+          },
+        },
+      },
+    },
+  ])
+})
+
 test("the example is free of cdk-nag's AwsSolutions findings, but for what is argued here", () => {
   const app = new App()
   addStacks(
