@@ -26,9 +26,12 @@ export function addressOf(database: Database, endpoint?: Endpoint): { host: stri
   return { host: hostname, port: Token.asString(port) }
 }
 
-/** Opens the database's own security group to the function, where it has one. */
+/**
+ * Opens the database's own security group to the function, where it has one. Asked for from the
+ * function's side, so that the rule stands in its stack: in the database's it would close a circle.
+ */
 export function admit(database: Database, from: IConnectable): void {
-  if (!('host' in database)) database.connections.allowDefaultPortFrom(from, 'Slotkeeper')
+  if (!('host' in database)) from.connections.allowToDefaultPort(database, 'Slotkeeper')
 }
 
 /** Lets the role connect as one database user by IAM authentication, and as no other. */

@@ -267,6 +267,21 @@ describe('the database', () => {
     })
   })
 
+  test('may stand in another stack of the app', () => {
+    const app = new App()
+    const data = new Stack(app, 'Data')
+    const vpc = new Vpc(data, 'Vpc')
+    const database = new DatabaseInstance(data, 'Db', {
+      engine: DatabaseInstanceEngine.postgres({ version: PostgresEngineVersion.VER_17 }),
+      vpc,
+    })
+    const stack = new Stack(app, 'Guard')
+    const { template } = reaper({ database, vpc }, stack)
+    const port = Match.objectLike({ 'Fn::ImportValue': Match.stringLikeRegexp('EndpointPort') })
+    has(template, 'AWS::EC2::SecurityGroupIngress', { FromPort: port, ToPort: port })
+    expect(() => app.synth()).not.toThrow()
+  })
+
   test('a cluster is swept at its writer, or at the instance that is named', () => {
     const stack = newStack()
     const vpc = new Vpc(stack, 'Vpc')
