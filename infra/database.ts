@@ -2,7 +2,7 @@ import { ArnFormat, Stack, Token } from 'aws-cdk-lib'
 import type { IConnectable } from 'aws-cdk-lib/aws-ec2'
 import { Effect, type IGrantable, type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import type { Endpoint, IDatabaseCluster, IDatabaseInstance } from 'aws-cdk-lib/aws-rds'
-import type { IConstruct } from 'constructs'
+import type { IConstruct, IDependable } from 'constructs'
 
 /** A server known by its address alone. */
 export interface DatabaseAddress {
@@ -29,9 +29,12 @@ export function addressOf(database: Database, endpoint?: Endpoint): { host: stri
 /**
  * Opens the database's own security group to the function, where it has one. Asked for from the
  * function's side, so that the rule stands in its stack: in the database's it would close a circle.
+ * @returns what holds the rule, for those who wait for it
  */
-export function admit(database: Database, from: IConnectable): void {
-  if (!('host' in database)) from.connections.allowToDefaultPort(database, 'Slotkeeper')
+export function admit(database: Database, from: IConnectable): IDependable[] {
+  if ('host' in database) return []
+  from.connections.allowToDefaultPort(database, 'Slotkeeper')
+  return [...database.connections.securityGroups, ...from.connections.securityGroups]
 }
 
 /** Lets the role connect as one database user by IAM authentication, and as no other. */

@@ -8,7 +8,7 @@ import type { RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Endpoint } from 'aws-cdk-lib/aws-rds'
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
 import type { ITopic } from 'aws-cdk-lib/aws-sns'
-import { Construct } from 'constructs'
+import { Construct, type IDependable } from 'constructs'
 import type { MetricSet } from '../lambda/core/measurements.ts'
 import { type PolicyInput, parsePolicy } from '../lambda/core/policy.ts'
 import { type AlarmThresholds, ReaperAlarms, TargetMetrics } from './alarms.ts'
@@ -143,12 +143,21 @@ export class SessionReaper extends Construct implements IConnectable {
   /** Opens the ways to the database and, where asked for, to the AWS APIs and for the role. */
   private connect(sweep: BundledFunction, props: SessionReaperProps): void {
     const { auth, database, vpc, vpcSubnets } = props
-    if (vpc) admit(database, sweep)
+    const ways: IDependable[] = []
+    if (vpc) ways.push(...admit(database, sweep))
     if (vpc && props.createEndpoints) {
       const services: ('secretsmanager' | 'monitoring')[] = []
-      if ('secret' in auth) services.push('secretsmanager')
+      // The administrator's secret is read even where the sweep itself logs in by IAM.
+      if ('secret' in auth || props.createRole) services.push('secretsmanager')
       if (props.metrics !== 'emf') services.push('monitoring')
-      new PrivateEndpoints(this, 'Endpoints', { vpc, from: sweep, services, subnets: vpcSubnets })
+      ways.push(
+        new PrivateEndpoints(this, 'Endpoints', {
+          vpc,
+          from: sweep,
+          services,
+          subnets: vpcSubnets,
+        }),
+      )
     }
     if (props.createRole) {
       const role = new ReaperRole(this, 'Role', {
@@ -158,7 +167,8 @@ export class SessionReaper extends Construct implements IConnectable {
         ...sweep.placement,
       })
       // An address is known before the server behind it takes connections.
-      if (!('host' in database)) role.node.addDependency(database)
+      if (!('host' in database)) ways.push(database)
+      role.node.addDependency(...ways)
     }
   }
 

@@ -1,6 +1,6 @@
 import { App, Duration, Stack } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
-import { Vpc } from 'aws-cdk-lib/aws-ec2'
+import { SecurityGroup, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2'
 import { Key } from 'aws-cdk-lib/aws-kms'
 import {
   AuroraPostgresEngineVersion,
@@ -276,7 +276,8 @@ describe('the database', () => {
       vpc,
     })
     const stack = new Stack(app, 'Guard')
-    const { template } = reaper({ database, vpc }, stack)
+    const adminSecret = Secret.fromSecretNameV2(stack, 'Admin', 'master')
+    const { template } = reaper({ database, vpc, createRole: { adminSecret } }, stack)
     const port = Match.objectLike({ 'Fn::ImportValue': Match.stringLikeRegexp('EndpointPort') })
     has(template, 'AWS::EC2::SecurityGroupIngress', { FromPort: port, ToPort: port })
     expect(() => app.synth()).not.toThrow()
@@ -470,4 +471,35 @@ test('the role for the database is made by a function that reads two secrets', (
     ],
     [['secretsmanager:GetSecretValue', 'secretsmanager:DescribeSecret'], SECRET_ARN],
   ])
+})
+
+test('the role is made when the ways to the database and to its secrets are open', () => {
+  const stack = newStack()
+  const vpc = new Vpc(stack, 'Vpc', { natGateways: 0 })
+  const database = new DatabaseInstance(stack, 'Db', {
+    engine: DatabaseInstanceEngine.postgres({ version: PostgresEngineVersion.VER_17 }),
+    vpc,
+    vpcSubnets: { subnetType: SubnetType.PRIVATE_ISOLATED },
+    securityGroups: [new SecurityGroup(stack, 'DbGroup', { vpc })],
+  })
+  const { template } = reaper(
+    {
+      database,
+      vpc,
+      auth: { iamUser: 'slotkeeper' },
+      metrics: 'emf',
+      createEndpoints: true,
+      createRole: { adminSecret: secretOf(stack) },
+    },
+    stack,
+  )
+  has(template, 'AWS::EC2::VPCEndpoint', {
+    ServiceName: 'com.amazonaws.eu-central-1.secretsmanager',
+  })
+  const [role] = Object.values(template.findResources('Custom::SlotkeeperRole'))
+  const ways = ['AWS::EC2::VPCEndpoint', 'AWS::EC2::SecurityGroupIngress'].flatMap((type) =>
+    Object.keys(template.findResources(type)),
+  )
+  expect(ways).toHaveLength(3)
+  expect(role?.DependsOn).toEqual(expect.arrayContaining(ways))
 })
