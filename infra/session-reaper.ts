@@ -11,6 +11,7 @@ import type { ITopic } from 'aws-cdk-lib/aws-sns'
 import { Construct, type IDependable } from 'constructs'
 import type { MetricSet } from '../lambda/core/measurements.ts'
 import { type PolicyInput, parsePolicy } from '../lambda/core/policy.ts'
+import type { Mode } from '../lambda/core/report.ts'
 import { type AlarmThresholds, ReaperAlarms, TargetMetrics } from './alarms.ts'
 import { sweepCode } from './assets.ts'
 import { ReaperDashboard } from './dashboard.ts'
@@ -43,7 +44,7 @@ export interface SessionReaperProps extends Placement {
   readonly databaseName?: string
   readonly auth: Auth
   /** `reap` ends sessions, `observe` only looks. There is no default. */
-  readonly mode: 'reap' | 'observe'
+  readonly mode: Mode
   /** @default - idle for over 30 s, and all idle sessions once more than 5 are idle */
   readonly policy?: PolicyInput
   /** Makes the endpoints that the function needs in the VPC; once in a VPC. @default false */
@@ -101,7 +102,7 @@ export class SessionReaper extends Construct implements IConnectable {
     const iamUser = 'iamUser' in auth ? auth.iamUser : undefined
     const environment = withoutAbsent({
       SLOTKEEPER_TARGET: this.metrics.target,
-      SLOTKEEPER_MODE: props.mode,
+      SLOTKEEPER_MODE: this.checkedMode(props.mode),
       SLOTKEEPER_POLICY: policy,
       SLOTKEEPER_HOST: host,
       SLOTKEEPER_PORT: port,
@@ -176,6 +177,12 @@ export class SessionReaper extends Construct implements IConnectable {
     if (alarms === false) return []
     const { metrics, function: sweep } = this
     return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep }).all
+  }
+
+  /** An app in JavaScript has no compiler to miss it. */
+  private checkedMode(mode: Mode): Mode {
+    if (mode === 'reap' || mode === 'observe') return mode
+    throw new Error(`${this.node.path}: mode is ${mode}; expected "reap" or "observe"`)
   }
 
   private checkedPolicy(input: PolicyInput = {}): string {

@@ -231,6 +231,13 @@ describe("the deployed variables are the function's own", () => {
     ).toEqual(users)
   })
 
+  test.each(['observ', undefined])('mode %s fails the synthesis', (mode) => {
+    // As an app in JavaScript has it.
+    expect(() => reaper({ mode: mode as 'observe' })).toThrow(
+      `Test/Shop: mode is ${mode}; expected "reap" or "observe"`,
+    )
+  })
+
   test('a bad policy fails the synthesis with its path', () => {
     expect(() => reaper({ policy: { keep: -1 } })).toThrow(
       'Test/Shop: policy.keep: expected a whole number from 0, found -1',
