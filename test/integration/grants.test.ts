@@ -6,7 +6,7 @@ import { createGate, deadlineIn } from '../../lambda/postgres/entry.ts'
 import { provide } from '../../lambda/postgres/grant.ts'
 import { takeSnapshot } from '../../lambda/postgres/snapshot.ts'
 import { handler } from '../../lambda/provision.ts'
-import { testServer } from '../support/server.ts'
+import { MAJOR, testServer } from '../support/server.ts'
 
 const SOON_MS = 10_000
 
@@ -51,18 +51,23 @@ describe('the least role', () => {
     await db.admin.query('grant pg_monitor, pg_signal_backend to lesser with admin option')
     const admin = await db.link(lesser)
     const refused = await provide(admin, { role: 'by_lesser', auth: 'secret' }, 'p')
-    expect(refused.join()).toMatch(/REPLICATION.*pg_use_reserved_connections/)
+    expect(refused.join()).toMatch(
+      MAJOR >= 16 ? /REPLICATION.*pg_use_reserved_connections/ : /REPLICATION/,
+    )
     expect(await abilities('by_lesser')).toEqual({ replication: false, sees: true, signals: true })
     await admin.close()
   })
 
   test('what it can not do without is an error in the words of the server', async () => {
-    const powerless = await db.role('powerless', [], 'createrole')
-    const admin = await db.link(powerless)
-    await expect(provide(admin, { role: 'unmade', auth: 'secret' }, 'p')).rejects.toThrow(
-      /GRANT pg_monitor TO "unmade".*permission denied/,
-    )
-    await admin.close()
+    // Before 16, whoever may make roles may grant all of them.
+    if (MAJOR >= 16) {
+      const powerless = await db.role('powerless', [], 'createrole')
+      const admin = await db.link(powerless)
+      await expect(provide(admin, { role: 'unmade', auth: 'secret' }, 'p')).rejects.toThrow(
+        /GRANT pg_monitor TO "unmade".*permission denied/,
+      )
+      await admin.close()
+    }
     const nobody = await db.link(app)
     await expect(provide(nobody, { role: 'unmade2', auth: 'secret' }, 'p')).rejects.toThrow(
       /role unmade2 could not be made.*permission denied/,

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Client, escapeIdentifier, escapeLiteral } from 'pg'
-import { afterAll } from 'vitest'
+import { afterAll, inject } from 'vitest'
 import { type Server, startPostgres } from '../../cli/rehearse/postgres.ts'
 import type { Credentials } from '../../lambda/aws/credentials.ts'
 import { connect, type Link } from '../../lambda/postgres/connect.ts'
@@ -18,9 +18,19 @@ export type OtherSession = {
   isAlive(): boolean
 }
 
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** The npm package of the PostgreSQL release to test on; the newest where there is none. */
+    release?: string
+  }
+}
+
+/** The major that these tests run on, for what earlier ones lack. */
+export const MAJOR = Number(inject('release')?.replace('postgres-', '') ?? Number.POSITIVE_INFINITY)
+
 /** A server of the test file's own with a superuser's connection; both go when the file is done. */
 export async function testServer(settings: Record<string, string> = {}) {
-  const server = await startPostgres(settings)
+  const server = await startPostgres(settings, inject('release'))
   const admin = new Client({ connectionString: server.url(), application_name: 'test admin' })
   await admin.connect()
   const opened: Client[] = []
