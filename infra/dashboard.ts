@@ -127,9 +127,10 @@ function fullRows(metrics: TargetMetrics): Row[] {
     ),
     new Row(
       graph({
-        title: 'Reaped, spared, refused',
+        title: 'Reaped, opened, spared, refused',
         left: [
           metrics.of('SessionsReaped', 'Sum', 'reaped'),
+          metrics.of('SessionsOpened', 'Sum', 'opened'),
           metrics.of('SessionsSpared', 'Sum', 'spared'),
           metrics.of('ReapsRefused', 'Sum', 'refused'),
         ],

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import type { Context } from 'aws-lambda'
 import { iamCredentials, secretCredentials } from './aws/credentials.ts'
 import { publish } from './aws/metrics.ts'
+import { type Churn, stubborn } from './core/churn.ts'
 import { measure, measureFailure } from './core/measurements.ts'
 import { hint } from './core/nearest.ts'
 import type { Mode, Report } from './core/report.ts'
@@ -24,6 +25,8 @@ const gate = createGate(
   caFile !== false && { ca: readCertificates(caFile), verifyName: true },
 )
 
+let churn: Churn | undefined
+
 /**
  * One sweep. Its metrics are published whether it succeeds or not, and a failure of either fails
  * the invocation, so that Lambda's own metrics and destinations see it.
@@ -31,9 +34,12 @@ const gate = createGate(
 export async function handler(event: unknown, context?: Context): Promise<Report> {
   const mode = readMode(event)
   const started = performance.now()
-  const result = await sweep(gate, { target, policy, mode }, deadlineIn(timeLeft(context))).catch(
-    asFailure,
-  )
+  const result = await sweep(
+    gate,
+    { target, policy, mode, before: churn },
+    deadlineIn(timeLeft(context)),
+  ).catch(asFailure)
+  if (!(result instanceof SlotkeeperError)) churn = result.churn
   const measurements =
     result instanceof SlotkeeperError
       ? measureFailure(gate.metFullServer(), Math.round(performance.now() - started), metrics.set)
@@ -72,13 +78,17 @@ function asFailure(error: unknown): SlotkeeperError {
   return new SlotkeeperError('query', `unexpected failure: ${messageOf(error)}`, { cause: error })
 }
 
-function logSweep({ verdicts, report }: Swept): void {
+function logSweep({ verdicts, report, churn }: Swept): void {
   const why = new Map(verdicts.map(({ session, why }) => [session.pid, why]))
   for (const reaped of report.reaped) {
     const message = report.mode === 'reap' ? 'reaped' : 'would reap'
     log('INFO', message, { target, ...reaped, why: why.get(reaped.pid) })
   }
   for (const refused of report.refused) log('WARN', 'refused', { target, ...refused })
+  for (const { pool, reaped, sweeps } of stubborn(churn)) {
+    const why = `the pool came back as fast as it was reaped, ${sweeps} sweeps in a row: bound it or mend the leak in this application`
+    log('WARN', 'reaping does not help', { target, ...pool, reaped, sweeps, why })
+  }
   log('INFO', 'sweep', { report })
 }
 

@@ -1,3 +1,4 @@
+import { type Churn, follow } from './core/churn.ts'
 import type { Policy } from './core/policy.ts'
 import { type Mode, makeReport, type Report, reapVerdicts } from './core/report.ts'
 import type { Snapshot } from './core/session.ts'
@@ -15,15 +16,21 @@ export const SWEEP_MS = 18_000
 const WARM_LOOK_MS = 3_000
 const LOOK_MS = 5_000
 
-export type Swept = { snapshot: Snapshot; verdicts: Verdict[]; report: Report }
+export type Swept = { snapshot: Snapshot; verdicts: Verdict[]; report: Report; churn: Churn }
 
 /**
  * One pass over one target: look, decide, reap, report.
+ * @param before what the sweep before remembered of this target, if there was one
  * @throws SlotkeeperError; nothing of the sweep stays behind on the server then
  */
 export async function sweep(
   gate: Gate,
-  { target, policy, mode }: { target: string; policy: Policy; mode: Mode },
+  {
+    target,
+    policy,
+    mode,
+    before,
+  }: { target: string; policy: Policy; mode: Mode; before?: Churn | undefined },
   deadline: Deadline,
 ): Promise<Swept> {
   const started = performance.now()
@@ -40,9 +47,11 @@ export async function sweep(
       durationMs: Math.round(performance.now() - started),
       snapshot,
       verdicts,
+      before,
       outcomes,
     })
-    return { snapshot, verdicts, report }
+    const reaped = mode === 'reap' ? report.reaped : []
+    return { snapshot, verdicts, report, churn: follow(before, snapshot, reaped) }
   } finally {
     await gate.giveBack(link)
   }

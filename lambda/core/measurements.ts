@@ -37,6 +37,7 @@ export function measure(snapshot: Snapshot, report: Report, set: MetricSet): Mea
       'Count',
       sessions.idleInTransaction + sessions.idleInTransactionAborted,
     ),
+    ...(sessions.opened === null ? [] : [one('SessionsOpened', 'Count', sessions.opened)]),
     // No idle session has no age: 0 would say that one was just used.
     ...(idleAges.length > 0 ? [distribution('IdleAge', 'Seconds', idleAges)] : []),
     one(

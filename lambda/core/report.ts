@@ -1,3 +1,4 @@
+import { type Churn, openedSince } from './churn.ts'
 import type { Action } from './policy.ts'
 import type { Session, Snapshot } from './session.ts'
 import { countSlots, type Slots } from './slots.ts'
@@ -48,6 +49,8 @@ export type Report = {
     idleInTransaction: number
     idleInTransactionAborted: number
     other: number
+    /** Opened since the last sweep; NULL where this function's environment made none before. */
+    opened: number | null
   }
   /** In mode `observe`: what would have been reaped. */
   reaped: Reaped[]
@@ -64,13 +67,15 @@ export type Sweep = {
   durationMs: number
   snapshot: Snapshot
   verdicts: Verdict[]
+  /** What the sweep before remembered, if there was one. */
+  before?: Churn | undefined
   /** One for each verdict to reap, in their order; none in mode `observe`. */
   outcomes: Outcome[]
 }
 
 /** Puts what a sweep did into the form that the handler returns, `--json` prints and the log holds. */
 export function makeReport(sweep: Sweep): Report {
-  const { snapshot, verdicts, outcomes, target, mode, entry, at, durationMs } = sweep
+  const { snapshot, verdicts, before, outcomes, target, mode, entry, at, durationMs } = sweep
   const reaps = reapVerdicts(verdicts).map((verdict, index) => ({
     verdict,
     // In mode `observe` nothing was signalled, and every reap is one that would have been.
@@ -84,7 +89,7 @@ export function makeReport(sweep: Sweep): Report {
     entry,
     server: { version: snapshot.serverVersion },
     slots: countSlots(snapshot),
-    sessions: countStates(snapshot.sessions),
+    sessions: { ...countStates(snapshot.sessions), opened: openedSince(before, snapshot) },
     reaped: reaps
       .filter(({ outcome }) => outcome.outcome === 'reaped')
       .map(({ verdict }) => describe(verdict)),
@@ -139,7 +144,7 @@ function describe({ session, rule, action }: ReapVerdict): Reaped {
   }
 }
 
-function countStates(sessions: Session[]): Report['sessions'] {
+function countStates(sessions: Session[]): Omit<Report['sessions'], 'opened'> {
   const count = (state: string) => sessions.filter((session) => session.state === state).length
   const active = count('active')
   const idle = count('idle')

@@ -46,5 +46,7 @@ export type Snapshot = {
   /** The role that looks, as it logged in. */
   ownUser: string
   slots: { max: number; reserved: number }
+  /** Sessions opened since the statistics of the server's databases were last reset. */
+  opened: number
   sessions: Session[]
 }

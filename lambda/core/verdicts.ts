@@ -1,3 +1,4 @@
+import { poolOf } from './churn.ts'
 import { compileMatch } from './match.ts'
 import type { Action, Policy, Rule } from './policy.ts'
 import type { Session, Snapshot } from './session.ts'
@@ -164,10 +165,6 @@ function keepRecent(verdicts: Verdict[], keep: number): Verdict[] {
         )
       : verdict,
   )
-}
-
-function poolOf({ user, database, application, client }: Session): string {
-  return JSON.stringify([user, database, application, client])
 }
 
 /** Spares what goes beyond the budget: the longest in their state are reaped first. */

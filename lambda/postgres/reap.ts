@@ -13,8 +13,8 @@ const MARGIN_MS = 1_000
  * signal. A DO block also runs on a read replica and needs nothing installed. Within:
  * - `pg_stat_clear_snapshot`, because the statistics views are frozen for a transaction;
  * - the block with EXCEPTION, because a refusal (42501) would end the whole loop;
- * - advisory locks are read once, before the loop: a session found unchanged ran nothing since the
- *   snapshot, so it took no lock since;
+ * - advisory locks are read once, before the loop: a session found unchanged began no statement
+ *   since the snapshot, so unless it is `active` it took no lock since;
  * - a deadline by the server's clock, for a server that stalls and wakes after the sweep gave up.
  * `victims` and the outcomes travel as settings of this one transaction: DO takes no parameters.
  */

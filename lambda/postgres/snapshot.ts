@@ -17,7 +17,8 @@ select
   current_setting('superuser_reserved_connections')::int
     + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0)
     + coalesce(nullif(current_setting('rds.rds_superuser_reserved_connections', true), '')::int, 0)
-    as reserved;
+    as reserved,
+  (select sum(d.sessions)::float8 from pg_stat_database d) as opened;
 select
   a.pid,
   a.usename as user,
@@ -38,7 +39,7 @@ left join pg_roles r on r.oid = a.usesysid
 -- Walsenders between commands are 'idle' as well, and hold no client's slot.
 where a.backend_type = 'client backend'`
 
-type Head = Pick<Snapshot, 'serverVersion' | 'ownPid' | 'ownUser'> & {
+type Head = Pick<Snapshot, 'serverVersion' | 'ownPid' | 'ownUser' | 'opened'> & {
   at: string
   seesAll: boolean
   max: number

@@ -105,6 +105,34 @@ test('sweeps, publishes every metric in one signed request, and logs why', async
   ])
 })
 
+test('says how many were opened, and which pool comes back as fast as it is reaped', async () => {
+  const lambda = await start()
+  expect((await report(lambda)).sessions.opened).toBeNull()
+  expect(metric('SessionsOpened')).toBeUndefined()
+  const warnings = () =>
+    entries(lambda).filter(({ message }) => message === 'reaping does not help')
+  for (let sweeps = 1; sweeps <= 4; sweeps += 1) {
+    expect(warnings()).toEqual([])
+    const leak = await Promise.all([1, 2].map(() => db.open(app, 'leaky')))
+    const swept = await report(lambda)
+    expect(swept.reaped).toHaveLength(2)
+    await Promise.all(leak.map(({ ended }) => ended))
+    expect(metric('SessionsOpened')).toEqual([swept.sessions.opened])
+  }
+  expect(warnings()).toMatchObject([
+    {
+      level: 'WARN',
+      user: 'shop_app',
+      application: 'leaky',
+      client: '127.0.0.1',
+      reaped: 2,
+      sweeps: 4,
+    },
+  ])
+  // The server's statistics may lag behind by a second.
+  await until(async () => ((await report(lambda)).sessions.opened ?? 0) === 0)
+})
+
 test('keeps connection and secret between invocations', async () => {
   const lambda = await start()
   expect((await report(lambda)).entry).toBe('client')

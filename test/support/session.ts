@@ -32,6 +32,7 @@ export function snapshot(sessions: Session[], different: Partial<Snapshot> = {})
     ownPid: 1,
     ownUser: 'reaper',
     slots: { max: 100, reserved: 3 },
+    opened: 1000,
     sessions,
     ...different,
   }

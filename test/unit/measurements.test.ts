@@ -74,6 +74,7 @@ describe('the report', () => {
         idleInTransaction: 0,
         idleInTransactionAborted: 0,
         other: 0,
+        opened: null,
       },
       reaped: [
         {
@@ -142,6 +143,7 @@ describe('the report', () => {
       idleInTransaction: 1,
       idleInTransactionAborted: 1,
       other: 2,
+      opened: null,
     })
   })
 })
