@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { createInterface, type Interface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 
 /** PostgreSQL refuses to run as root, so there it runs as `nobody`. */
@@ -20,6 +20,8 @@ export type Server = {
   /** The superuser `postgres`. */
   password: string
   process: ChildProcess
+  /** Tells each line of the server's log as a `line` event. */
+  log: Interface
   /** A connection URL; the superuser's where no role is given. */
   url(role?: { user: string; password: string }, database?: string): string
   /** Shuts the server down fast and removes all of its files. */
@@ -72,13 +74,16 @@ export async function startPostgres(
       ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, ...flags],
       { ...options, stdio: ['ignore', 'ignore', 'pipe'] },
     )
-    await untilReady(server)
+    // The pipe is read to the end, or the server would block on a full one.
+    const log = createInterface({ input: server.stderr as NodeJS.ReadableStream })
+    await untilReady(server, log)
     const stopped = once(server, 'exit')
     return {
       host: '127.0.0.1',
       port,
       password,
       process: server,
+      log,
       url: (role = { user: 'postgres', password }, database = 'postgres') =>
         `postgres://${encodeURIComponent(role.user)}:${encodeURIComponent(role.password)}@127.0.0.1:${port}/${encodeURIComponent(database)}`,
       async stop() {
@@ -135,12 +140,10 @@ async function run(command: string, args: string[], options: object): Promise<vo
   if (code !== 0) throw new Error(`${command} failed with exit code ${code}: ${said.trim()}`)
 }
 
-async function untilReady(server: ChildProcess): Promise<void> {
+async function untilReady(server: ChildProcess, log: Interface): Promise<void> {
   const said: string[] = []
-  // The pipe is read to the end, or the server would block on a full one.
-  const lines = createInterface({ input: server.stderr as NodeJS.ReadableStream })
   await new Promise<void>((resolve, reject) => {
-    lines.on('line', (line) => {
+    log.on('line', (line) => {
       if (said.length < 50) said.push(line)
       if (line.includes(READY)) resolve()
     })

@@ -1,6 +1,7 @@
-import { escapeLiteral } from 'pg'
+import { DatabaseError, escapeLiteral } from 'pg'
 import type { Outcome } from '../core/report.ts'
 import type { ReapVerdict } from '../core/verdicts.ts'
+import { SlotkeeperError } from '../errors.ts'
 import type { Link } from './connect.ts'
 
 /** How long a signalled session may take to be gone before it is reported as still there, ms. */
@@ -9,67 +10,86 @@ const SETTLE_MS = 3_000
 const MARGIN_MS = 1_000
 
 /**
+ * A look that took longer than this was interrupted, and is taken again, ms. It copies the entry of
+ * every connection there may be, 0.04 us each where nothing disturbs it.
+ */
+const LOOK_MS = 0.5
+const LOOK_MS_PER_SLOT = 0.0005
+
+/**
  * A loop inside the server, so that only microseconds lie between the look at a session and its
  * signal. A DO block also runs on a read replica and needs nothing installed. Within:
  * - `pg_stat_clear_snapshot`, because the statistics views are frozen for a transaction;
+ * - look, comparison and signal in one statement, because each statement of PL/pgSQL takes its time;
+ * - `wait_event`, because a session that has received its next query says `idle` until it begins it.
+ *   The server reads this field when it shows the row, later than all others (pgstatfuncs.c);
+ * - the look is taken again where the process was not on the processor in the middle of it: a
+ *   session can do a whole transaction meanwhile;
  * - the block with EXCEPTION, because a refusal (42501) would end the whole loop;
  * - advisory locks are read once, before the loop: a session found unchanged began no statement
  *   since the snapshot, so unless it is `active` it took no lock since;
  * - a deadline by the server's clock, for a server that stalls and wakes after the sweep gave up.
  * `victims` and the outcomes travel as settings of this one transaction: DO takes no parameters.
+ * `to_timestamp` gives the microseconds back exactly until the year 2106.
  */
 const REAP = (victims: string, signalMs: number) => `
 select set_config('slotkeeper.victims', ${victims}, true);
 do $slotkeeper$
 declare
   stop_at constant timestamptz := clock_timestamp() + interval '${signalMs} ms';
+  look_time constant interval := interval '${LOOK_MS} ms'
+    + interval '${LOOK_MS_PER_SLOT} ms' * current_setting('max_connections')::int;
   holders constant int[] :=
     array(select l.pid from pg_locks l where l.locktype = 'advisory' and l.granted);
   victims constant jsonb := current_setting('slotkeeper.victims');
   outcomes jsonb[] := '{}';
   outcome jsonb;
   victim record;
-  seen record;
+  fate text;
+  looked_at timestamptz;
   settled_by timestamptz;
   present int[];
   detail text;
 begin
   for victim in
-    select * from jsonb_to_recordset(victims)
-      as v(pid int, "backendStart" text, state text, "stateChange" text, action text)
+    select v.pid, v.state, v.action, v.pid = any(holders) as locks,
+        to_timestamp(v."backendStart") as backend_start,
+        to_timestamp(v."stateChange") as state_change
+      from jsonb_to_recordset(victims)
+        as v(pid int, "backendStart" float8, state text, "stateChange" float8, action text)
   loop
-    if clock_timestamp() >= stop_at then
-      outcomes := outcomes || '{"outcome": "unsignalled"}'::jsonb;
-      continue;
-    end if;
-    begin
-      perform pg_stat_clear_snapshot();
-      select a.state, extract(epoch from a.state_change)::text as state_change into seen
-        from pg_stat_get_activity(victim.pid) a
-        where extract(epoch from a.backend_start)::text = victim."backendStart";
-      if not found then
-        outcome := '{"outcome": "gone"}';
-      elsif seen.state is distinct from victim.state
-        or seen.state_change is distinct from victim."stateChange" then
-        outcome := '{"outcome": "changed"}';
-      elsif victim.pid = any(holders) then
-        outcome := '{"outcome": "advisoryLock"}';
-      elsif (
-        case victim.action
-          when 'cancel' then pg_cancel_backend(victim.pid)
-          else pg_terminate_backend(victim.pid)
-        end
-      ) then
-        outcome := '{"outcome": "reaped"}';
-      else
-        outcome := '{"outcome": "gone"}';
-      end if;
-    exception when others then
-      get stacked diagnostics detail = pg_exception_detail;
-      outcome := jsonb_build_object('outcome', 'refused', 'sqlstate', sqlstate,
-        'message', concat_ws(': ', sqlerrm, nullif(detail, '')));
-    end;
-    outcomes := outcomes || outcome;
+    outcome := null;
+    while outcome is null and clock_timestamp() < stop_at loop
+      begin
+        looked_at := clock_timestamp();
+        perform pg_stat_clear_snapshot();
+        select
+          case
+            when a.state is distinct from victim.state
+              or a.state_change is distinct from victim.state_change
+              or (victim.state <> 'active' and a.wait_event is distinct from 'ClientRead')
+              then 'changed'
+            when victim.locks then 'advisoryLock'
+            when clock_timestamp() > looked_at + look_time then 'interrupted'
+            when case victim.action
+                when 'cancel' then pg_cancel_backend(a.pid)
+                else pg_terminate_backend(a.pid)
+              end then 'reaped'
+            else 'gone'
+          end
+          into fate
+          from pg_stat_get_activity(victim.pid) a
+          where a.backend_start = victim.backend_start;
+        if fate is distinct from 'interrupted' then
+          outcome := jsonb_build_object('outcome', coalesce(fate, 'gone'));
+        end if;
+      exception when others then
+        get stacked diagnostics detail = pg_exception_detail;
+        outcome := jsonb_build_object('outcome', 'refused', 'sqlstate', sqlstate,
+          'message', concat_ws(': ', sqlerrm, nullif(detail, '')));
+      end;
+    end loop;
+    outcomes := outcomes || coalesce(outcome, '{"outcome": "unsignalled"}');
   end loop;
 
   settled_by := clock_timestamp() + interval '${SETTLE_MS} ms';
@@ -79,12 +99,12 @@ begin
       select v.number::int
         from rows from (
           jsonb_to_recordset(victims)
-            as (pid int, "backendStart" text, state text, "stateChange" text, action text)
+            as (pid int, "backendStart" float8, state text, "stateChange" float8, action text)
         ) with ordinality as v(pid, backend_start, state, state_change, action, number)
         join pg_stat_get_activity(null) a
-          on a.pid = v.pid and extract(epoch from a.backend_start)::text = v.backend_start
+          on a.pid = v.pid and a.backend_start = to_timestamp(v.backend_start)
         where outcomes[v.number] ->> 'outcome' = 'reaped'
-          and (v.action <> 'cancel' or extract(epoch from a.state_change)::text = v.state_change)
+          and (v.action <> 'cancel' or a.state_change = to_timestamp(v.state_change))
     );
     exit when present = '{}' or clock_timestamp() >= settled_by;
     perform pg_sleep(0.005);
@@ -101,8 +121,8 @@ select current_setting('slotkeeper.outcomes')::json as outcomes`
 /**
  * Ends each session that still is what the snapshot showed, and looks whether it is gone.
  * @param timeoutMs for all of it; signalling stops early enough to tell what was done
- * @returns one outcome for each verdict, in their order
- * @throws SlotkeeperError where the statement as a whole failed: then it is not known who was ended
+ * @returns one outcome for each verdict, in their order. Where the statement as a whole got no
+ *   answer nobody knows whom it ended, and that is what the outcomes say.
  */
 export async function reap(
   link: Link,
@@ -118,9 +138,18 @@ export async function reap(
     action,
   }))
   const signalMs = Math.max(0, timeoutMs - SETTLE_MS - MARGIN_MS)
-  const results = await link.query(
-    REAP(escapeLiteral(JSON.stringify(victims)), signalMs),
-    timeoutMs,
-  )
-  return results.at(-1)?.[0]?.outcomes as Outcome[]
+  const sql = REAP(escapeLiteral(JSON.stringify(victims)), signalMs)
+  try {
+    const results = await link.query(sql, timeoutMs)
+    return results.at(-1)?.[0]?.outcomes as Outcome[]
+  } catch (error) {
+    if (!(error instanceof SlotkeeperError)) throw error
+    return verdicts.map(() => unknown(error))
+  }
+}
+
+/** SQLSTATE 08006 is PostgreSQL's own for a connection that failed. */
+function unknown({ cause, message }: SlotkeeperError): Outcome {
+  const sqlstate = (cause instanceof DatabaseError && cause.code) || '08006'
+  return { outcome: 'refused', sqlstate, message: `it may have been ended or not: ${message}` }
 }

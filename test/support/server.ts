@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
-import { Client, escapeIdentifier, escapeLiteral } from 'pg'
+import { Client, escapeIdentifier, escapeLiteral, Pool } from 'pg'
 import { afterAll, inject } from 'vitest'
 import { type Server, startPostgres } from '../../cli/rehearse/postgres.ts'
 import type { Credentials } from '../../lambda/aws/credentials.ts'
@@ -31,8 +33,15 @@ export const MAJOR = Number(inject('release')?.replace('postgres-', '') ?? Numbe
 /** A server of the test file's own with a superuser's connection; both go when the file is done. */
 export async function testServer(settings: Record<string, string> = {}) {
   const server = await startPostgres(settings, inject('release'))
-  const admin = new Client({ connectionString: server.url(), application_name: 'test admin' })
-  await admin.connect()
+  // One connection, on which queries wait for their turn, and which comes back after a restart.
+  const admin = new Pool({
+    connectionString: server.url(),
+    application_name: 'test admin',
+    max: 1,
+    idleTimeoutMillis: 0,
+  })
+  // A connection that is lost is made anew by the next query.
+  admin.on('error', () => undefined)
   const opened: Client[] = []
   afterAll(async () => {
     await Promise.all(opened.map((client) => client.end().catch(() => undefined)))
@@ -55,7 +64,12 @@ export async function testServer(settings: Record<string, string> = {}) {
       return { user, password }
     },
 
-    /** Opens a session and runs its statements. */
+    /** Lets a role in without its password, where many connect and the proof would take the time. */
+    async trust({ user }: Role): Promise<void> {
+      await trust(admin, user)
+    },
+
+    /** Opens a session, runs its statements, and waits until the server waits for the next one. */
     async open(
       role: Role | undefined,
       application: string,
@@ -77,6 +91,13 @@ export async function testServer(settings: Record<string, string> = {}) {
       for (const statement of statements) await client.query(statement)
       // Set by the driver from the server's greeting, and missing from its types.
       const { processID: pid } = client as Client & { processID: number }
+      await until(async () => {
+        const { rows } = await admin.query(
+          'select wait_event from pg_stat_activity where pid = $1',
+          [pid],
+        )
+        return rows[0]?.wait_event === 'ClientRead'
+      })
       return { client, pid, ended, isAlive: () => alive }
     },
 
@@ -111,6 +132,13 @@ export type TestServer = Awaited<ReturnType<typeof testServer>>
 
 export const REAPER_ROLES = ['pg_monitor', 'pg_signal_backend']
 
+export async function trust(admin: Pick<Client, 'query'>, user: string): Promise<void> {
+  const { rows } = await admin.query<{ hba_file: string }>('show hba_file')
+  const file = rows[0]?.hba_file ?? ''
+  writeFileSync(file, `host all ${user} 127.0.0.1/32 trust\n${readFileSync(file)}`)
+  await admin.query('select pg_reload_conf()')
+}
+
 /** Polls until it holds; tests never sleep for an effect. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
@@ -123,17 +151,21 @@ export async function until(
   }
 }
 
-/** Shuts the server down and starts it again on the same files, after `between`. */
+/**
+ * Shuts the server down and starts it again on the same files and port, after `between`.
+ * @param signal SIGINT shuts it down fast, SIGQUIT immediately
+ * @returns it as it runs now
+ */
 export async function restart(
   server: Server,
-  between: (data: string) => void,
-): Promise<() => Promise<void>> {
+  signal: 'SIGINT' | 'SIGQUIT',
+  between: (data: string) => unknown = () => undefined,
+): Promise<Server> {
   const { spawnargs, spawnfile } = server.process
-  server.process.kill('SIGINT')
+  server.process.kill(signal)
   await once(server.process, 'exit')
   const data = spawnargs[spawnargs.indexOf('-D') + 1] as string
-  between(data)
-  const { spawn } = await import('node:child_process')
+  await between(data)
   const asRoot = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
   const again = spawn(spawnfile, spawnargs.slice(1), {
     ...asRoot,
@@ -141,8 +173,14 @@ export async function restart(
     env: { LC_ALL: 'C' },
     stdio: 'ignore',
   })
-  return async () => {
-    again.kill('SIGINT')
-    await once(again, 'exit')
+  const exited = once(again, 'exit')
+  return {
+    ...server,
+    process: again,
+    async stop() {
+      again.kill('SIGINT')
+      await exited
+      await server.stop()
+    },
   }
 }

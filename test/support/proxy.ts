@@ -1,0 +1,64 @@
+import { once } from 'node:events'
+import { createServer, connect as dial, type Socket } from 'node:net'
+
+/** What the network does with a chunk of bytes. `lose`: this and all that follows on the connection. */
+export type Fate = 'pass' | 'cut' | 'lose'
+
+/** A network between a client and a server, which can fail. */
+export type Proxy = {
+  port: number
+  /** Where new connections lead to; may be changed, as a failover does. */
+  to: { host: string; port: number }
+  /** Asked for each chunk on its way. */
+  judge: (chunk: Buffer, from: 'client' | 'server') => Fate
+  /** Resets all connections that stand. */
+  cut(): void
+  close(): Promise<void>
+}
+
+export async function startProxy(to: Proxy['to']): Promise<Proxy> {
+  const sockets = new Set<Socket>()
+  const relay = (client: Socket) => {
+    const server = dial(proxy.to.port, proxy.to.host)
+    let lost = false
+    const cut = () => {
+      for (const socket of [client, server]) {
+        sockets.delete(socket)
+        socket.resetAndDestroy()
+      }
+    }
+    const carry = (from: Socket, onto: Socket, name: 'client' | 'server') => {
+      sockets.add(from)
+      from.on('data', (chunk) => {
+        const fate = lost ? 'lose' : proxy.judge(chunk, name)
+        lost = fate === 'lose'
+        if (fate === 'cut') cut()
+        if (fate === 'pass') onto.write(chunk)
+      })
+      from.on('end', () => !lost && onto.end())
+      // A reset on one side is one on the other.
+      from.on('error', () => !lost && onto.destroy())
+    }
+    carry(client, server, 'client')
+    carry(server, client, 'server')
+  }
+  const listener = createServer(relay).listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const { port } = listener.address() as { port: number }
+  const cut = () => {
+    for (const socket of sockets) socket.resetAndDestroy()
+    sockets.clear()
+  }
+  const proxy: Proxy = {
+    port,
+    to,
+    judge: () => 'pass',
+    cut,
+    async close() {
+      listener.close()
+      cut()
+      await once(listener, 'close')
+    },
+  }
+  return proxy
+}
