@@ -1,15 +1,9 @@
 import { afterAll, afterEach, expect, test } from 'vitest'
-import { EXAMPLE_KEYS, startAws } from '../../cli/rehearse/aws.ts'
-import { type Lambda, startLambda } from '../../cli/rehearse/lambda.ts'
+import { startAws } from '../../cli/rehearse/aws.ts'
+import type { Lambda } from '../../cli/rehearse/lambda.ts'
 import type { Report } from '../../lambda/core/report.ts'
+import { entries, SECRET, secretOf, startFunction } from '../support/function.ts'
 import { REAPER_ROLES, testServer, until } from '../support/server.ts'
-
-const SECRET = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:test'
-const FUNCTION_TIMEOUT_MS = 30_000
-const POLICY = JSON.stringify({
-  scope: { users: ['shop_*'] },
-  rules: [{ name: 'now', state: 'idle', olderThan: '0s' }],
-})
 
 const db = await testServer({ max_connections: '12', superuser_reserved_connections: '2' })
 const reaper = await db.role('reaper', REAPER_ROLES)
@@ -27,38 +21,13 @@ afterEach(async () => {
   aws.secretReads.length = 0
 })
 
-const secretOf = (role: { user: string; password: string }) =>
-  JSON.stringify({
-    username: role.user,
-    password: role.password,
-    host: db.server.host,
-    port: String(db.server.port),
-  })
-
 async function start(environment: Record<string, string> = {}, role = reaper): Promise<Lambda> {
-  if (!aws.secrets.has(SECRET) || role !== reaper) aws.secrets.set(SECRET, secretOf(role))
-  const lambda = await startLambda({
-    bundle: 'dist/lambda',
-    bootstrap: 'dist/bootstrap.mjs',
-    timeoutMs: FUNCTION_TIMEOUT_MS,
-    environment: {
-      ...EXAMPLE_KEYS,
-      AWS_ENDPOINT_URL: aws.url,
-      SLOTKEEPER_TARGET: 'shop',
-      SLOTKEEPER_MODE: 'reap',
-      SLOTKEEPER_POLICY: POLICY,
-      SLOTKEEPER_SECRET_ARN: SECRET,
-      SLOTKEEPER_HOST: db.server.host,
-      SLOTKEEPER_TLS: 'off',
-      ...environment,
-    },
-  })
+  if (!aws.secrets.has(SECRET) || role !== reaper)
+    aws.secrets.set(SECRET, secretOf(db.server, role))
+  const lambda = await startFunction(aws.url, environment)
   started.push(lambda)
   return lambda
 }
-
-const entries = ({ lines }: Lambda) =>
-  lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line))
 
 const metric = (name: string) =>
   aws.puts.at(-1)?.MetricData.find(({ MetricName }) => MetricName === name)?.Values
@@ -202,11 +171,11 @@ test('a rotated password is read again', async () => {
   await db.admin.query(
     "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'slotkeeper'",
   )
-  aws.secrets.set(SECRET, secretOf({ ...reaper, password: 'of tomorrow' }))
+  aws.secrets.set(SECRET, secretOf(db.server, { ...reaper, password: 'of tomorrow' }))
   expect((await report(lambda)).entry).toBe('client')
   expect(aws.secretReads).toHaveLength(2)
   await db.admin.query(`alter role reaper password '${reaper.password}'`)
-  aws.secrets.set(SECRET, secretOf(reaper))
+  aws.secrets.set(SECRET, secretOf(db.server, reaper))
 })
 
 test('what can not be published fails the invocation after the sweep', async () => {
@@ -253,14 +222,18 @@ test.each([
 test.each([
   ['no JSON', 'hush-hush', 'is not JSON'],
   ['no password', '{"username": "reaper"}', 'password'],
-  ['a wrong one', secretOf({ ...reaper, password: 'hush-hush' }), 'refused to let role reaper'],
+  [
+    'a wrong one',
+    secretOf(db.server, { ...reaper, password: 'hush-hush' }),
+    'refused to let role reaper',
+  ],
 ])('a secret with %s', async (_, secret, named) => {
   aws.secrets.set(SECRET, secret)
   const lambda = await start()
   const { payload } = await lambda.invoke({})
   expect(payload).toMatchObject({ errorMessage: expect.stringContaining(named) })
   expect(JSON.stringify(payload)).not.toContain('hush-hush')
-  aws.secrets.set(SECRET, secretOf(reaper))
+  aws.secrets.set(SECRET, secretOf(db.server, reaper))
 })
 
 test('a wrong configuration fails every invocation, with all that is wrong', async () => {
@@ -310,7 +283,7 @@ test("a full server is swept free through a walsender's slot, and that is told t
   expect(metric('SweepSucceeded')).toEqual([1])
   await Promise.all(filling.map(({ ended }) => ended))
   expect((await report(lambda)).entry).toBe('client')
-  aws.secrets.set(SECRET, secretOf(reaper))
+  aws.secrets.set(SECRET, secretOf(db.server, reaper))
 })
 
 test('the process lives on when the server ends the kept connection in between', async () => {
@@ -335,5 +308,5 @@ test('a full server is told even where the sweep fails after it got in', async (
   expect(metric('Exhausted')).toEqual([1])
   expect(metric('SweepSucceeded')).toEqual([0])
   await Promise.all(filling.map(({ client }) => client.end()))
-  aws.secrets.set(SECRET, secretOf(reaper))
+  aws.secrets.set(SECRET, secretOf(db.server, reaper))
 })

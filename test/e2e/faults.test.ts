@@ -1,0 +1,246 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { EXAMPLE_KEYS, startAws } from '../../cli/rehearse/aws.ts'
+import type { Invocation, Lambda } from '../../cli/rehearse/lambda.ts'
+import { type AwsFault, startFaultyAws } from '../support/aws-faults.ts'
+import { entries, SECRET, secretOf, startFunction } from '../support/function.ts'
+import { startProxy } from '../support/proxy.ts'
+import { REAPER_ROLES, testServer, until } from '../support/server.ts'
+
+const QUERY_TEXT = 'a text of a query'
+const AUTHENTICATION_MS = 1_000
+/** The function keeps 7 s of its time for the metrics, so this leaves one second for a sweep. */
+const SHORT_TIMEOUT_MS = 8_000
+
+const db = await testServer({ authentication_timeout: `${AUTHENTICATION_MS}ms` })
+const reaper = await db.role('reaper', REAPER_ROLES)
+const twin = await db.role('reaper_clone', REAPER_ROLES)
+const app = await db.role('shop_app')
+const network = await startProxy(db.server)
+const aws = await startAws({})
+const secrets = await startFaultyAws(aws.url)
+const cloudWatch = await startFaultyAws(aws.url)
+afterAll(() => Promise.all([network, secrets, cloudWatch, aws].map((part) => part.close())))
+
+const told: unknown[] = []
+const started: Lambda[] = []
+
+beforeEach(() => {
+  network.judge = () => 'pass'
+  aws.secrets.set(SECRET, secretOf({ ...db.server, port: network.port }, reaper))
+})
+
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((lambda) => lambda.stop()))
+  for (const faulty of [secrets, cloudWatch]) faulty.faults = []
+  // Whatever failed, and however: no secret and no text of a query is in what was told of it.
+  const everything = JSON.stringify([told.splice(0), aws.puts.splice(0)])
+  for (const planted of [
+    reaper.password,
+    twin.password,
+    QUERY_TEXT,
+    EXAMPLE_KEYS.AWS_SECRET_ACCESS_KEY,
+  ]) {
+    expect(everything).not.toContain(planted)
+  }
+  network.cut()
+  await until(async () => (await ownSessions()).length === 0)
+})
+
+async function start(timeoutMs?: number): Promise<Lambda> {
+  const lambda = await startFunction(
+    secrets.url,
+    { AWS_ENDPOINT_URL_CLOUDWATCH: cloudWatch.url },
+    timeoutMs,
+  )
+  started.push(lambda)
+  return lambda
+}
+
+async function invoke(lambda: Lambda): Promise<Invocation> {
+  const invocation = await lambda.invoke({})
+  told.push(invocation, ...lambda.lines)
+  return invocation
+}
+
+/** The same process does its next sweep as if nothing had been. */
+async function expectRecovery(lambda: Lambda, entry: string): Promise<void> {
+  const { pid } = lambda
+  expect(await invoke(lambda)).toMatchObject({ ok: true, payload: { entry } })
+  expect(lambda.pid).toBe(pid)
+  expect(metric('SweepSucceeded')).toEqual([1])
+}
+
+async function ownSessions(): Promise<string[]> {
+  const { rows } = await db.admin.query<{ usename: string }>(
+    "select usename from pg_stat_activity where application_name = 'slotkeeper'",
+  )
+  return rows.map(({ usename }) => usename)
+}
+
+const endOwnSessions = () =>
+  db.admin.query(
+    "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'slotkeeper'",
+  )
+
+const victim = () => db.open(app, 'php', `select '${QUERY_TEXT}'`)
+
+const metric = (name: string) =>
+  aws.puts.at(-1)?.MetricData.find(({ MetricName }) => MetricName === name)?.Values
+
+const throttled: AwsFault = { status: 400, type: 'ThrottlingException' }
+const failing: AwsFault = { status: 500, type: 'InternalFailure' }
+const slow: AwsFault = { delayMs: 500 }
+
+const passing: [string, AwsFault[]][] = [
+  ['throttles once', [throttled]],
+  ['fails once', [failing]],
+  ['is slow', [slow]],
+]
+const lasting: [string, AwsFault[]][] = [
+  ['throttles', [throttled, throttled]],
+  ['fails', [failing, failing]],
+  ['does not answer', ['silence', 'silence']],
+]
+
+describe('Secrets Manager', () => {
+  test.each(passing)('%s: the sweep does not mind', async (_, faults) => {
+    const lambda = await start()
+    secrets.faults = [...faults]
+    await expectRecovery(lambda, 'client')
+  })
+
+  test.each(lasting)('%s: fails and says so, and the next sweep works', async (_, faults) => {
+    const lambda = await start()
+    const spared = await victim()
+    secrets.faults = [...faults]
+    expect(await invoke(lambda)).toMatchObject({
+      ok: false,
+      payload: {
+        errorType: 'Slotkeeper.credentials',
+        errorMessage: expect.stringContaining(SECRET),
+      },
+    })
+    expect(metric('SweepSucceeded')).toEqual([0])
+    expect(spared.isAlive()).toBe(true)
+    await expectRecovery(lambda, 'client')
+    await spared.ended
+  })
+})
+
+describe('CloudWatch', () => {
+  test.each(passing)('%s: the metrics arrive', async (_, faults) => {
+    const lambda = await start()
+    cloudWatch.faults = [...faults]
+    await expectRecovery(lambda, 'client')
+  })
+
+  test.each(lasting)(
+    '%s: the sweep is done, the invocation fails, the next one works',
+    async (_, faults) => {
+      const lambda = await start()
+      const reaped = await victim()
+      cloudWatch.faults = [...faults]
+      expect(await invoke(lambda)).toMatchObject({
+        ok: false,
+        payload: { errorType: 'Slotkeeper.publish' },
+      })
+      await reaped.ended
+      expect(entries(lambda)).toContainEqual(expect.objectContaining({ message: 'reaped' }))
+      await expectRecovery(lambda, 'warm')
+    },
+  )
+})
+
+describe('a process that was frozen', () => {
+  /** Stops the function, as Lambda does between invocations, while something happens. */
+  async function frozen(lambda: Lambda, meanwhile: () => unknown): Promise<void> {
+    process.kill(lambda.pid as number, 'SIGSTOP')
+    try {
+      await meanwhile()
+    } finally {
+      process.kill(lambda.pid as number, 'SIGCONT')
+    }
+  }
+
+  test.each<[string, () => unknown]>([
+    ['the server ended its session', endOwnSessions],
+    ['the network reset its connection', () => network.cut()],
+    [
+      'the network forgot its connection',
+      () => {
+        let first = true
+        network.judge = () => {
+          const fate = first ? 'lose' : 'pass'
+          first = false
+          return fate
+        }
+      },
+    ],
+  ])('between two sweeps, while %s: comes in anew', async (_, meanwhile) => {
+    const lambda = await start()
+    await invoke(lambda)
+    await frozen(lambda, meanwhile)
+    await expectRecovery(lambda, 'client')
+  })
+
+  test("in the middle of its login, for longer than the server's patience: says so, and lives on", async () => {
+    const lambda = await start()
+    const asked = new Promise<void>((resolve) => {
+      network.judge = (_, from) => {
+        if (from === 'server') resolve()
+        return 'pass'
+      }
+    })
+    const invocation = invoke(lambda)
+    await asked
+    await frozen(lambda, () => pause(2 * AUTHENTICATION_MS))
+    expect(await invocation).toMatchObject({
+      ok: false,
+      payload: { errorType: 'Slotkeeper.unreachable' },
+    })
+    await expectRecovery(lambda, 'client')
+  })
+})
+
+test('a deadline that comes first: the metrics are out before the invocation ends', async () => {
+  const lambda = await start(SHORT_TIMEOUT_MS)
+  await invoke(lambda)
+  network.judge = () => 'lose'
+  const started = performance.now()
+  expect(await invoke(lambda)).toMatchObject({
+    ok: false,
+    payload: { errorType: 'Slotkeeper.unreachable' },
+  })
+  expect(performance.now() - started).toBeLessThan(SHORT_TIMEOUT_MS)
+  expect(metric('SweepSucceeded')).toEqual([0])
+  network.cut()
+  network.judge = () => 'pass'
+  await expectRecovery(lambda, 'client')
+})
+
+test('users that take turns: the sweep goes on as the twin', async () => {
+  const lambda = await start()
+  await invoke(lambda)
+  aws.secrets.set(SECRET, secretOf({ ...db.server, port: network.port }, twin))
+  // As the rotation does: the one that is not in use gets its new password.
+  await db.admin.query("alter role reaper password 'of tomorrow'")
+  await expectRecovery(lambda, 'warm')
+  await endOwnSessions()
+  await expectRecovery(lambda, 'client')
+  expect(await ownSessions()).toEqual([twin.user])
+  await db.admin.query(`alter role reaper password '${reaper.password}'`)
+})
+
+test('a server that is shut down and comes back: told by name, then swept', async () => {
+  const lambda = await start()
+  await invoke(lambda)
+  network.to = { host: '127.0.0.1', port: 1 }
+  network.cut()
+  expect(await invoke(lambda)).toMatchObject({
+    ok: false,
+    payload: { errorType: 'Slotkeeper.unreachable' },
+  })
+  network.to = db.server
+  await expectRecovery(lambda, 'client')
+})

@@ -1,0 +1,59 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** What becomes of a request: an HTTP status with an error type, no answer at all, or one after a time. */
+export type AwsFault = { status: number; type: string } | 'silence' | { delayMs: number }
+
+/** Stands before the stand-ins of AWS, and fails the way AWS does. */
+export type FaultyAws = {
+  url: string
+  /** The faults to come, one a request; without any, requests pass. */
+  faults: AwsFault[]
+  /** Requests seen, passed on or not. */
+  requests: number
+  close(): Promise<void>
+}
+
+export async function startFaultyAws(behind: string): Promise<FaultyAws> {
+  const server = createServer((asked, answer) => {
+    faulty.requests += 1
+    void serve(asked, answer, faulty.faults.shift(), behind)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  const faulty: FaultyAws = {
+    url: `http://127.0.0.1:${port}`,
+    faults: [],
+    requests: 0,
+    async close() {
+      server.close()
+      server.closeAllConnections()
+      await once(server, 'close')
+    },
+  }
+  return faulty
+}
+
+async function serve(
+  asked: IncomingMessage,
+  answer: ServerResponse,
+  fault: AwsFault | undefined,
+  behind: string,
+): Promise<void> {
+  if (fault === 'silence') return
+  if (fault && 'status' in fault) {
+    const { status, type } = fault
+    answer.writeHead(status, { 'content-type': 'application/x-amz-json-1.1' })
+    answer.end(JSON.stringify({ __type: type, message: `${type} of the test` }))
+    return
+  }
+  if (fault) await pause(fault.delayMs)
+  const { method = 'POST', headers, url = '/' } = asked
+  const onwards = request(new URL(url, behind), { method, headers }, (said) => {
+    answer.writeHead(said.statusCode ?? 500, said.headers)
+    said.pipe(answer)
+  })
+  onwards.on('error', () => answer.destroy())
+  asked.pipe(onwards)
+}
