@@ -3,7 +3,7 @@ import { Client, DatabaseError } from 'pg'
 import type { Credentials } from '../aws/credentials.ts'
 import type { Entry } from '../core/report.ts'
 import { APPLICATION_NAME } from '../core/verdicts.ts'
-import { messageOf, SlotkeeperError } from '../errors.ts'
+import { classify, isFatal, plaintextOnly } from './failure.ts'
 
 /** `ca` is PEM text. Without `verifyName` the chain is verified and the host name is not. */
 export type Tls = false | { ca: string[]; verifyName: boolean }
@@ -51,6 +51,9 @@ export async function connect(
     password,
     database,
     ssl: tls && tlsOptions(tls),
+    // Ties the password's proof to this very TLS connection (SCRAM-SHA-256-PLUS), so that nobody
+    // can relay the login, not even with a certificate that is trusted here.
+    enableChannelBinding: tls !== false,
     stream: () => socket,
     application_name: APPLICATION_NAME,
     statement_timeout: STATEMENT_TIMEOUT_MS,
@@ -67,6 +70,14 @@ export async function connect(
     lost = true
   })
 
+  let offersTls = true
+  if (tls) {
+    // The answer to the request for TLS: the driver's error for a no has a text only, and no code.
+    socket.once('data', (answer) => {
+      offersTls = answer.toString() !== 'N'
+    })
+  }
+
   let late = false
   const timer = setTimeout(() => {
     late = true
@@ -76,6 +87,7 @@ export async function connect(
     await client.connect()
   } catch (error) {
     socket.destroy()
+    if (!offersTls) throw plaintextOnly(error, credentials)
     throw classify(late ? new Error(`no answer within ${timeoutMs / 1000} s`) : error, credentials)
   } finally {
     clearTimeout(timer)
@@ -116,66 +128,4 @@ function tlsOptions({ ca, verifyName }: Exclude<Tls, false>) {
     rejectUnauthorized: true,
     ...(verifyName ? {} : { checkServerIdentity: () => undefined }),
   }
-}
-
-/** Whether the server ended the session along with the error. */
-function isFatal({ code = '' }: DatabaseError): boolean {
-  return code.startsWith('57P') || code.startsWith('08')
-}
-
-/** Names the kind of an error by SQLSTATE first and by the socket's code second, never by its text. */
-function classify(error: unknown, { host, port, user, database }: Credentials): SlotkeeperError {
-  const where = `${host}:${port}`
-  const said = messageOf(error)
-  const fail = (kind: SlotkeeperError['kind'], message: string) =>
-    new SlotkeeperError(kind, message, { cause: error })
-
-  if (error instanceof DatabaseError) {
-    switch (error.code) {
-      case '28P01':
-      case '28000':
-        return fail(
-          'authentication',
-          `${where} refused to let role ${user} into database ${database}: ${said} (SQLSTATE ${error.code}). Check the password, that the role may log in, and pg_hba.conf or rds_iam.`,
-        )
-      case '3D000':
-        return fail(
-          'query',
-          `${where} has no database ${database} (SQLSTATE 3D000). Correct the database name; "postgres" exists on every server.`,
-        )
-      case '53300':
-        return isOwnLimit(error)
-          ? fail(
-              'limited',
-              `the connection limit of role ${user} or database ${database} on ${where} is used up: ${said} (SQLSTATE 53300). The server itself has room: raise it with ALTER ROLE or ALTER DATABASE … CONNECTION LIMIT, or connect to another database.`,
-            )
-          : fail(
-              'exhausted',
-              `every connection slot of ${where} is taken: ${said} (SQLSTATE 53300).`,
-            )
-    }
-    return isFatal(error)
-      ? fail('unreachable', `${where} ended the connection: ${said} (SQLSTATE ${error.code}).`)
-      : fail('query', `${where} refused a statement: ${said} (SQLSTATE ${error.code}).`)
-  }
-  const code = (error as { code?: unknown }).code
-  if (typeof code === 'string' && /CERT|TLS|SSL|SIGNATURE|ISSUER/.test(code)) {
-    return fail(
-      'tls',
-      `the certificate of ${where} was not accepted: ${said} (${code}). Check the host name against the certificate, and the certificate authorities (SLOTKEEPER_CA_FILE).`,
-    )
-  }
-  return fail(
-    'unreachable',
-    `no connection with ${where}: ${said}. Check that the server runs, the host name, the port, the security groups and the subnets.`,
-  )
-}
-
-/**
- * A role's or a database's CONNECTION LIMIT has the same SQLSTATE as the full server. The place in
- * PostgreSQL's source that raised it is not translated, as its text is: miscinit.c
- * (InitializeSessionUserId) and postinit.c (CheckMyDatabase).
- */
-function isOwnLimit({ routine = '' }: DatabaseError): boolean {
-  return routine === 'InitializeSessionUserId' || routine === 'CheckMyDatabase'
 }

@@ -1,10 +1,6 @@
-import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Credentials } from '../../lambda/aws/credentials.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
 import { createGate, deadlineIn } from '../../lambda/postgres/entry.ts'
@@ -199,55 +195,5 @@ describe('a full server', () => {
     await db.admin.query('create database narrow connection limit 0')
     const gate = createGate(fixed(db.credentials(reaper, 'narrow')), false)
     await expect(gate.open(deadlineIn(SOON_MS))).rejects.toMatchObject({ kind: 'limited' })
-  })
-})
-
-describe('TLS', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-tls-'))
-  afterAll(() => rmSync(folder, { recursive: true }))
-  const openssl = (args: string) =>
-    execFileSync('openssl', args.split(' '), { cwd: folder, stdio: 'pipe' })
-  for (const name of ['good', 'other']) {
-    openssl(
-      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=${name}-ca -keyout ${name}-ca.key -out ${name}-ca.pem`,
-    )
-  }
-  openssl(
-    'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost -CA good-ca.pem -CAkey good-ca.key -keyout server.key -out server.pem',
-  )
-  const data = (await db.admin.query('show data_directory')).rows[0].data_directory
-  for (const name of ['server.key', 'server.pem']) {
-    copyFileSync(join(folder, name), join(data, name))
-    chmodSync(join(data, name), 0o600)
-    if (process.getuid?.() === 0) chownSync(join(data, name), 65534, 65534)
-  }
-  const ca = (name: string) => [readFileSync(join(folder, `${name}-ca.pem`), 'utf8')]
-  const byName = { ...db.credentials(reaper), host: 'localhost' }
-
-  test('a server without it is refused', async () => {
-    const tls = { ca: ca('good'), verifyName: true }
-    await expect(connect(byName, tls, 'client', SOON_MS)).rejects.toThrow(/does not support SSL/)
-  })
-
-  test('chain and host name are verified', async () => {
-    await db.admin.query("alter system set ssl_cert_file = 'server.pem'")
-    await db.admin.query("alter system set ssl_key_file = 'server.key'")
-    await db.admin.query('alter system set ssl = on')
-    await db.admin.query('select pg_reload_conf()')
-    await until(async () => (await db.admin.query('show ssl')).rows[0].ssl === 'on')
-
-    const good = { ca: ca('good'), verifyName: true }
-    const link = await connect(byName, good, 'client', SOON_MS)
-    const [[row]] = (await link.query(
-      'select ssl from pg_stat_ssl where pid = pg_backend_pid()',
-      SOON_MS,
-    )) as [[object]]
-    expect(row).toEqual({ ssl: true })
-    await link.close()
-
-    const byAddress = { ...byName, host: '127.0.0.1' }
-    await expect(connect(byAddress, good, 'client', SOON_MS)).rejects.toMatchObject({ kind: 'tls' })
-    const other = { ca: ca('other'), verifyName: true }
-    await expect(connect(byName, other, 'client', SOON_MS)).rejects.toMatchObject({ kind: 'tls' })
   })
 })
