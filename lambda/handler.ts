@@ -1,16 +1,16 @@
 import { fileURLToPath } from 'node:url'
 import type { Context } from 'aws-lambda'
 import { iamCredentials, secretCredentials } from './aws/credentials.ts'
-import { publish } from './aws/metrics.ts'
+import { loadCloudWatch, publish } from './aws/metrics.ts'
 import { type Churn, stubborn } from './core/churn.ts'
 import { measure, measureFailure } from './core/measurements.ts'
 import { hint } from './core/nearest.ts'
 import type { Mode, Report } from './core/report.ts'
 import { messageOf, SlotkeeperError } from './errors.ts'
 import { log } from './log.ts'
-import { createGate, deadlineIn } from './postgres/entry.ts'
-import { readCertificates, readSettings } from './settings.ts'
-import { SWEEP_MS, type Swept, sweep } from './sweep.ts'
+import { createGate, deadlineIn, SWEEP_MS } from './postgres/entry.ts'
+import { readCertificates, readSettings, regionOf } from './settings.ts'
+import { type Swept, sweep } from './sweep.ts'
 
 /** Kept of the invocation's time for the metrics and the log, ms. */
 const PUBLISH_MS = 7_000
@@ -18,11 +18,12 @@ const PUBLISH_MS = 7_000
 // Once for each environment: a wrong configuration fails every invocation with all that is wrong.
 const settings = readSettings(process.env, fileURLToPath(new URL('.', import.meta.url)))
 const { auth, overrides, caFile, metrics, policy, target } = settings
+const region = regionOf(overrides.host) ?? process.env.AWS_REGION
 const gate = createGate(
   auth.via === 'secret'
     ? secretCredentials(auth.secretArn, overrides)
     : iamCredentials({ ...overrides, ...auth }),
-  caFile !== false && { ca: readCertificates(caFile), verifyName: true },
+  caFile !== false && { ca: readCertificates(caFile, region), verifyName: true },
 )
 
 let churn: Churn | undefined
@@ -34,11 +35,11 @@ let churn: Churn | undefined
 export async function handler(event: unknown, context?: Context): Promise<Report> {
   const mode = readMode(event)
   const started = performance.now()
-  const result = await sweep(
-    gate,
-    { target, policy, mode, before: churn },
-    deadlineIn(timeLeft(context)),
-  ).catch(asFailure)
+  const order = { target, policy, mode, before: churn }
+  const sweeping = sweep(gate, order, deadlineIn(timeLeft(context))).catch(asFailure)
+  // Loaded while the database connects; where that fails, so does the publishing, and says so.
+  if (metrics.via === 'cloudwatch') loadCloudWatch().catch(asFailure)
+  const result = await sweeping
   if (!(result instanceof SlotkeeperError)) churn = result.churn
   const measurements =
     result instanceof SlotkeeperError

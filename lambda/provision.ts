@@ -5,7 +5,7 @@ import { secretCredentials } from './aws/credentials.ts'
 import { log } from './log.ts'
 import { connect } from './postgres/connect.ts'
 import { provide } from './postgres/grant.ts'
-import { isLoopback, readCertificates } from './settings.ts'
+import { isLoopback, readCertificates, regionOf } from './settings.ts'
 
 const CONNECT_MS = 10_000
 
@@ -37,7 +37,10 @@ export async function handler(event: CloudFormationCustomResourceEvent) {
   const admin = await secretCredentials(adminSecret, at)(false)
   const reaper = secret === undefined ? undefined : await secretCredentials(secret, at)(false)
   const role = iamUser ?? reaper?.user ?? ''
-  const tls = !isLoopback(host) && { ca: readCertificates(caFile), verifyName: true }
+  const tls = !isLoopback(host) && {
+    ca: readCertificates(caFile, regionOf(host)),
+    verifyName: true,
+  }
   const link = await connect(admin, tls, 'client', CONNECT_MS)
   try {
     const auth = iamUser === undefined ? 'secret' : 'iam'

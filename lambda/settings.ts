@@ -6,6 +6,7 @@ import { METRIC_SETS, type MetricSet } from './core/measurements.ts'
 import { hint } from './core/nearest.ts'
 import { type Policy, parsePolicy, parsePolicyText } from './core/policy.ts'
 import type { Mode } from './core/report.ts'
+import { printable } from './core/text.ts'
 import { messageOf, SlotkeeperError } from './errors.ts'
 
 /** The certificate authorities of RDS, shipped beside the bundle. */
@@ -81,7 +82,7 @@ export function readSettings(env: Record<string, string | undefined>, folder: st
   if (problems.length > 0) {
     throw new SlotkeeperError(
       'settings',
-      `the configuration is not valid:\n  ${problems.join('\n  ')}`,
+      `the configuration is not valid:\n  ${problems.map(printable).join('\n  ')}`,
     )
   }
   return settings
@@ -133,8 +134,20 @@ export function isLoopback(host: string | undefined): boolean {
   return isIP(host) === 4 && host.startsWith('127.')
 }
 
-/** The PEM texts of a file of certificate authorities. */
-export function readCertificates(file: string): string[] {
+/** The region in the name of an RDS endpoint. */
+export function regionOf(host: string | undefined): string | undefined {
+  return /\.([a-z]+(?:-[a-z]+)+-\d)\.rds\.amazonaws\.com/.exec(host ?? '')?.[1]
+}
+
+/** A certificate in PEM form, after the name of its region where it is of one region alone. */
+const CERTIFICATE = /(?:^# (\S+)\n)?(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----)/gm
+
+/**
+ * The PEM texts of a file of certificate authorities. Each costs a connection its time, so of RDS's
+ * 90 only those of the region are taken, and those of no region; all of them where the file knows
+ * nothing of the region.
+ */
+export function readCertificates(file: string, region?: string): string[] {
   let text: string
   try {
     text = readFileSync(file, 'utf8')
@@ -144,10 +157,11 @@ export function readCertificates(file: string): string[] {
       `the certificate authorities could not be read: ${messageOf(error)}`,
     )
   }
-  const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)
-  if (!certificates)
+  const all = [...text.matchAll(CERTIFICATE)].map(([, of, pem = '']) => ({ of, pem }))
+  if (all.length === 0)
     throw new SlotkeeperError('settings', `${file} holds no certificate in PEM form`)
-  return certificates
+  const known = all.some(({ of }) => of !== undefined && of === region)
+  return all.filter(({ of }) => !known || of === undefined || of === region).map(({ pem }) => pem)
 }
 
 function readPort(text: string | undefined, problems: string[]): number | undefined {

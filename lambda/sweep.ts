@@ -1,16 +1,12 @@
 import { type Churn, follow } from './core/churn.ts'
 import type { Policy } from './core/policy.ts'
-import { type Mode, makeReport, type Report, reapVerdicts } from './core/report.ts'
+import { type Mode, makeReport, type Outcome, type Report, reapVerdicts } from './core/report.ts'
 import type { Snapshot } from './core/session.ts'
-import { judge, type Verdict } from './core/verdicts.ts'
+import { judge, type ReapVerdict, type Verdict } from './core/verdicts.ts'
 import { SlotkeeperError } from './errors.ts'
 import type { Link } from './postgres/connect.ts'
-import { type Deadline, type Gate, remaining } from './postgres/entry.ts'
-import { reap } from './postgres/reap.ts'
+import { type Deadline, type Gate, remaining, SWEEP_MS } from './postgres/entry.ts'
 import { takeSnapshot } from './postgres/snapshot.ts'
-
-/** A whole sweep: well under the half minute, whatever the server does. */
-export const SWEEP_MS = 18_000
 
 /** The first look over a kept connection is its check for life too, and has to answer soon. */
 const WARM_LOOK_MS = 3_000
@@ -38,7 +34,7 @@ export async function sweep(
   try {
     const verdicts = judge(snapshot, policy)
     const victims = mode === 'reap' ? reapVerdicts(verdicts) : []
-    const outcomes = await reap(link, victims, remaining(deadline, SWEEP_MS))
+    const outcomes = await end(link, victims, deadline)
     const report = makeReport({
       target,
       mode,
@@ -55,6 +51,13 @@ export async function sweep(
   } finally {
     await gate.giveBack(link)
   }
+}
+
+async function end(link: Link, victims: ReapVerdict[], deadline: Deadline): Promise<Outcome[]> {
+  if (victims.length === 0) return []
+  // Of no use in the usual minute, and with all of the driver below it.
+  const { reap } = await import('./postgres/reap.ts')
+  return reap(link, victims, remaining(deadline, SWEEP_MS))
 }
 
 /** A kept connection may have died unseen while the function was frozen: then once more, anew. */

@@ -1,11 +1,23 @@
 // What Lambda starts in an execution environment, by the published Runtime API: load the handler,
 // then ask for an invocation, run it, answer, ask again.
+import type { IncomingMessage } from 'node:http'
+import { createRequire } from 'node:module'
+import { text } from 'node:stream/consumers'
 import { pathToFileURL } from 'node:url'
+
+// An `import` of it, and `fetch`, load several times as much, which Lambda's own runtime does not.
+const { request } = createRequire(import.meta.url)('node:http') as typeof import('node:http')
 
 const api = `http://${process.env.AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime`
 
-const post = (path: string, body: unknown) =>
-  fetch(`${api}/${path}`, { method: 'POST', body: JSON.stringify(body ?? null) })
+function call(method: string, path: string, body?: unknown): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const calling = request(`${api}/${path}`, { method }, resolve).on('error', reject)
+    calling.end(method === 'POST' ? JSON.stringify(body ?? null) : undefined)
+  })
+}
+
+const post = async (path: string, body: unknown) => (await call('POST', path, body)).resume()
 
 const describe = (error: unknown) => {
   const { name, message, stack } = error instanceof Error ? error : new Error(String(error))
@@ -26,12 +38,13 @@ async function load(): Promise<Handler> {
 
 const handler = await load()
 for (;;) {
-  const next = await fetch(`${api}/invocation/next`)
-  const id = next.headers.get('lambda-runtime-aws-request-id')
-  const deadline = Number(next.headers.get('lambda-runtime-deadline-ms'))
+  const next = await call('GET', 'invocation/next')
+  const id = next.headers['lambda-runtime-aws-request-id']
+  const deadline = Number(next.headers['lambda-runtime-deadline-ms'])
   const context = { awsRequestId: id, getRemainingTimeInMillis: () => deadline - Date.now() }
   try {
-    await post(`invocation/${id}/response`, await handler(await next.json(), context))
+    const event = JSON.parse(await text(next))
+    await post(`invocation/${id}/response`, await handler(event, context))
   } catch (error) {
     await post(`invocation/${id}/error`, describe(error))
   }

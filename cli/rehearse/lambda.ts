@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
@@ -10,6 +10,8 @@ export type Invocation = { ok: boolean; payload: unknown }
 
 /** One execution environment that runs a built bundle, as Lambda would. */
 export type Lambda = {
+  /** Settles when the function asks for its first invocation, or has ended without. */
+  ready: Promise<unknown>
   invoke(event: unknown): Promise<Invocation>
   /** All that the function wrote to its standard output and error, a line each. */
   lines: string[]
@@ -33,6 +35,8 @@ export async function startLambda(options: {
   const waiting = new Map<string, (result: Invocation) => void>()
   let hungry: ServerResponse | undefined
   let failed: unknown
+  const readiness = new EventEmitter()
+  const ready = once(readiness, 'ready')
 
   const feed = () => {
     const invocation = hungry && queue.shift()
@@ -46,6 +50,7 @@ export async function startLambda(options: {
   }
   const failAll = (payload: unknown) => {
     failed = payload
+    readiness.emit('ready')
     for (const settle of waiting.values()) settle({ ok: false, payload })
     waiting.clear()
   }
@@ -53,6 +58,7 @@ export async function startLambda(options: {
     const path = request.url?.replace(PREFIX, '') ?? ''
     if (path === 'invocation/next') {
       hungry = response
+      readiness.emit('ready')
       return feed()
     }
     const payload: unknown = JSON.parse((await text(request)) || 'null')
@@ -89,6 +95,7 @@ export async function startLambda(options: {
   process.once('exit', kill)
 
   return {
+    ready,
     lines,
     pid: child.pid,
     invoke(event) {

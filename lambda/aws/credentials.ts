@@ -80,9 +80,7 @@ export function iamCredentials(
 }
 
 async function readSecret(secretId: string): Promise<string | undefined> {
-  const { SecretsManagerClient, GetSecretValueCommand } = await import(
-    '@aws-sdk/client-secrets-manager'
-  )
+  const { SecretsManagerClient, GetSecretValueCommand } = await import('./secrets-manager.ts')
   const client = new SecretsManagerClient({
     maxAttempts: ATTEMPTS,
     requestHandler: {

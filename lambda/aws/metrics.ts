@@ -21,11 +21,16 @@ export async function publish(
   else await putMetricData(measurements, destination)
 }
 
+/** May be called ahead of `publish`, while there is nothing else to do. */
+export function loadCloudWatch() {
+  return import('./cloudwatch.ts')
+}
+
 async function putMetricData(
   measurements: Measurement[],
   { namespace, target }: Destination,
 ): Promise<void> {
-  const { CloudWatchClient, PutMetricDataCommand } = await import('@aws-sdk/client-cloudwatch')
+  const { CloudWatchClient, PutMetricDataCommand } = await loadCloudWatch()
   const client = new CloudWatchClient({
     maxAttempts: ATTEMPTS,
     requestHandler: {

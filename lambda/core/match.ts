@@ -27,6 +27,11 @@ export function compileMatch(match: Match): Test {
  * can't hang the sweep as a regular expression could.
  */
 export function globMatches(glob: string, text: string): boolean {
+  return matches([...glob], [...text])
+}
+
+/** On whole characters: what `?` stands for may be two units of JavaScript's strings. */
+function matches(glob: string[], text: string[]): boolean {
   let g = 0
   let t = 0
   let star = -1
@@ -60,10 +65,11 @@ export function isClient(text: string): boolean {
 
 function anyGlob(globs: string[], field: (session: Session) => string | null): Test {
   const exact = new Set(globs.filter((glob) => !/[*?]/.test(glob)))
-  const wild = globs.filter((glob) => /[*?]/.test(glob))
+  const wild = globs.filter((glob) => /[*?]/.test(glob)).map((glob) => [...glob])
   return (session) => {
     const text = field(session)
-    return text !== null && (exact.has(text) || wild.some((glob) => globMatches(glob, text)))
+    if (text === null || exact.has(text)) return text !== null
+    return wild.some((glob) => matches(glob, [...text]))
   }
 }
 

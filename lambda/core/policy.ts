@@ -2,11 +2,15 @@ import * as v from 'valibot'
 import { isClient } from './match.ts'
 import { describe, list, oneOf, record, text, uniqueNames, wholeFrom } from './schema.ts'
 import { RULE_STATES } from './session.ts'
+import { printable } from './text.ts'
 
 const SECONDS_PER_UNIT = { ms: 0.001, s: 1, m: 60, h: 3600 } as const
 
 const DURATION = /^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)$/
 const PERCENT = /^(\d{1,3}(?:\.\d{1,3})?)%$/
+
+/** What the names of rules that no policy writes begin with. */
+export const BUILT_IN = 'slotkeeper:'
 
 const globs = list(text('a name or a glob such as "shop_*"'), 'one or more names or globs')
 
@@ -49,7 +53,13 @@ const percent = v.pipe(
 
 const ruleSchema = v.pipe(
   record({
-    name: text('a name for the rule'),
+    name: v.pipe(
+      text('a name for the rule'),
+      v.check(
+        (name) => !name.startsWith(BUILT_IN),
+        `expected a name that does not begin with "${BUILT_IN}", as those of built-in rules do`,
+      ),
+    ),
     match: v.optional(record(matchEntries)),
     state: oneOf(RULE_STATES),
     olderThan: duration,
@@ -124,7 +134,10 @@ export function parsePolicyText(json: string): Parsed<Policy> {
   try {
     input = JSON.parse(json)
   } catch (error) {
-    return { ok: false, problems: [`policy: expected JSON: ${(error as Error).message}`] }
+    return {
+      ok: false,
+      problems: [`policy: expected JSON: ${printable((error as Error).message)}`],
+    }
   }
   return parsePolicy(input)
 }

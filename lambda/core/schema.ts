@@ -1,5 +1,9 @@
 import * as v from 'valibot'
 import { hint } from './nearest.ts'
+import { printable } from './text.ts'
+
+/** More of what was found helps nobody. */
+const MOST_CHARACTERS = 60
 
 /** A strict object, not a list, whose complaint about an unknown key names the nearest known one. */
 export function record<T extends v.ObjectEntries>(entries: T) {
@@ -44,9 +48,12 @@ export const oneOf = <const T extends readonly string[]>(words: T) =>
 export function uniqueNames<T extends { name: string }>(taken: string) {
   return v.rawCheck<T[]>(({ dataset, addIssue }) => {
     if (!dataset.typed) return
-    const names = dataset.value.map(({ name }) => name)
+    const names = new Set<string>()
     for (const [key, value] of dataset.value.entries()) {
-      if (names.indexOf(value.name) === key) continue
+      if (!names.has(value.name)) {
+        names.add(value.name)
+        continue
+      }
       addIssue({
         message: `expected a name of its own: ${taken}`,
         path: [
@@ -61,14 +68,25 @@ export function uniqueNames<T extends { name: string }>(taken: string) {
 /** A problem with its path below `root`, what is accepted, and what was found. */
 export function describe(root: string, issue: v.BaseIssue<unknown>): string {
   const path = (issue.path ?? [])
-    .map(({ key }) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
+    .map(({ key }) => (typeof key === 'number' ? `[${key}]` : `.${clip(printable(String(key)))}`))
     .join('')
   const found =
     issue.message === 'missing' ? '' : `, found ${brief(issue.path?.at(-1)?.value ?? issue.input)}`
   return `${root}${path}: ${issue.message}${found}`
 }
 
-function brief(value: unknown): string {
-  const json = JSON.stringify(value) ?? String(value)
-  return json.length > 60 ? `${json.slice(0, 57)}...` : json
+/** Any value as a person can be shown it: the beginning of its JSON. */
+export function brief(value: unknown): string {
+  let json: string
+  try {
+    json = JSON.stringify(value) ?? String(value)
+  } catch {
+    // Nested deeper than JSON can be written, or a value that JSON has no form for.
+    json = Array.isArray(value) ? '[...]' : `{...}`
+  }
+  return clip(printable(json))
+}
+
+function clip(text: string): string {
+  return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS - 3)}...` : text
 }

@@ -1,6 +1,6 @@
 import { poolOf } from './churn.ts'
 import { compileMatch } from './match.ts'
-import type { Action, Policy, Rule } from './policy.ts'
+import { type Action, BUILT_IN, type Policy, type Rule } from './policy.ts'
 import type { Session, Snapshot } from './session.ts'
 import { countSlots } from './slots.ts'
 
@@ -8,7 +8,7 @@ import { countSlots } from './slots.ts'
 export const APPLICATION_NAME = 'slotkeeper'
 
 /** The rule that reaps what an earlier environment of the function left open. */
-export const ORPHAN_RULE = 'slotkeeper:orphan'
+export const ORPHAN_RULE = `${BUILT_IN}orphan`
 
 /** A living environment sweeps each minute, so after five without a query nobody uses the session. */
 const ORPHAN_AFTER_SECONDS = 300
@@ -30,31 +30,26 @@ export function judge(snapshot: Snapshot, policy: Policy): Verdict[] {
 }
 
 function compile(snapshot: Snapshot, policy: Policy): (session: Session) => Verdict {
-  const inScope = compileMatch(policy.scope)
-  const protections = (policy.protect ?? []).map(compileMatch)
+  const standingOf = compileMatches(policy)
+  const protection = (session: Session) =>
+    builtInProtection(session, snapshot) ?? standingOf(session).protector
 
-  const protection = (session: Session): string | undefined => {
-    const builtIn = builtInProtection(session, snapshot)
-    if (builtIn) return builtIn
-    const index = protections.findIndex((matches) => matches(session))
-    return index < 0 ? undefined : `protect[${index}] of the policy`
-  }
-
-  const crowd = snapshot.sessions.filter(
-    (session) =>
-      session.state === 'idle' && inScope(session) && !guard(session) && !protection(session),
-  ).length
+  const crowd = policy.rules.some(({ when }) => when?.idleOver !== undefined)
+    ? snapshot.sessions.filter(
+        (session) =>
+          session.state === 'idle' &&
+          standingOf(session).inScope &&
+          !guard(session) &&
+          !protection(session),
+      ).length
+    : 0
   const { usedPercent } = countSlots(snapshot)
-  const rules = policy.rules
-    .filter((rule) => isDue(rule, crowd, usedPercent))
-    .map((rule) => ({ ...rule, matches: compileMatch(rule.match ?? {}) }))
+  const due = new Set(policy.rules.filter((rule) => isDue(rule, crowd, usedPercent)))
 
   return (session) => {
-    if (isOrphan(session, snapshot)) {
-      const why = `idle ${seconds(session.ageSeconds)}, left by an earlier run of Slotkeeper`
-      return { verdict: 'reap', session, rule: ORPHAN_RULE, action: 'terminate', why }
-    }
-    if (!inScope(session)) return { verdict: 'leave', session, why: 'out of scope' }
+    const { inScope, protector: policyProtector, rules } = standingOf(session)
+    if (isOrphan(session, snapshot)) return judgeOrphan(session, policyProtector)
+    if (!inScope) return { verdict: 'leave', session, why: 'out of scope' }
     const age = session.ageSeconds
     if (age === null) {
       return {
@@ -64,7 +59,7 @@ function compile(snapshot: Snapshot, policy: Policy): (session: Session) => Verd
       }
     }
     const rule = rules.find(
-      (rule) => rule.state === session.state && age >= rule.olderThan && rule.matches(session),
+      (rule) => rule.state === session.state && age >= rule.olderThan && due.has(rule),
     )
     if (!rule) return { verdict: 'leave', session, why: 'meets no rule' }
 
@@ -82,6 +77,37 @@ function compile(snapshot: Snapshot, policy: Policy): (session: Session) => Verd
   }
 }
 
+/** How a pool stands in the policy's matches. */
+type Standing = {
+  inScope: boolean
+  protector: string | undefined
+  /** Those that are for it, in their order. */
+  rules: Rule[]
+}
+
+/** A match looks at what makes a pool and no more, so each is tried once for a pool. */
+function compileMatches(policy: Policy): (session: Session) => Standing {
+  const inScope = compileMatch(policy.scope)
+  const protections = (policy.protect ?? []).map(compileMatch)
+  const rules = policy.rules.map((rule) => ({ rule, matches: compileMatch(rule.match ?? {}) }))
+  const known = new Map<string, Standing>()
+
+  const findStanding = (session: Session): Standing => {
+    const index = protections.findIndex((matches) => matches(session))
+    return {
+      inScope: inScope(session),
+      protector: index < 0 ? undefined : `protect[${index}] of the policy`,
+      rules: rules.filter(({ matches }) => matches(session)).map(({ rule }) => rule),
+    }
+  }
+  return (session) => {
+    const pool = poolOf(session)
+    const standing = known.get(pool) ?? findStanding(session)
+    known.set(pool, standing)
+    return standing
+  }
+}
+
 /**
  * What no policy can lift. Superusers' sessions refuse the signal anyway; the `rds*` roles are the
  * service's own (rdsadmin, rdsproxyadmin, rdsrepladmin).
@@ -89,10 +115,14 @@ function compile(snapshot: Snapshot, policy: Policy): (session: Session) => Verd
 function builtInProtection(session: Session, { ownPid, ownUser }: Snapshot): string | undefined {
   if (session.pid === ownPid) return 'this sweep itself'
   if (session.user === null || session.superuser === null) return 'its owner is not known'
-  if (session.user.startsWith('rds')) return `role ${session.user} belongs to RDS`
+  if (isOfRds(session.user)) return `role ${session.user} belongs to RDS`
   if (session.superuser) return 'owned by a superuser'
   if (isOwn(session, ownUser)) return 'another run of Slotkeeper'
   return undefined
+}
+
+function isOfRds(user: string): boolean {
+  return user.startsWith('rds')
 }
 
 function guard({ listening, advisoryLock }: Session): [SpareReason, string] | undefined {
@@ -110,14 +140,23 @@ function baseRole(user: string): string {
   return user.replace(/_clone$/, '')
 }
 
+/** A session that listens or holds an advisory lock is a stranger's: a sweep does neither. */
 function isOrphan(session: Session, snapshot: Snapshot): boolean {
   return (
     session.pid !== snapshot.ownPid &&
     session.superuser === false &&
     session.state === 'idle' &&
     (session.ageSeconds ?? 0) >= ORPHAN_AFTER_SECONDS &&
-    isOwn(session, snapshot.ownUser)
+    isOwn(session, snapshot.ownUser) &&
+    !isOfRds(snapshot.ownUser) &&
+    !guard(session)
   )
+}
+
+function judgeOrphan(session: Session, protector: string | undefined): Verdict {
+  if (protector) return spare(session, ORPHAN_RULE, 'protected', protector)
+  const why = `idle ${seconds(session.ageSeconds)}, left by an earlier run of Slotkeeper`
+  return { verdict: 'reap', session, rule: ORPHAN_RULE, action: 'terminate', why }
 }
 
 function isDue({ when }: Rule, crowd: number, usedPercent: number): boolean {

@@ -1,8 +1,9 @@
 import { Socket } from 'node:net'
-import { Client, DatabaseError } from 'pg'
+import { DatabaseError } from 'pg'
 import type { Credentials } from '../aws/credentials.ts'
 import type { Entry } from '../core/report.ts'
 import { APPLICATION_NAME } from '../core/verdicts.ts'
+import { createClient } from './driver.ts'
 import { classify, isFatal, plaintextOnly } from './failure.ts'
 
 /** `ca` is PEM text. Without `verifyName` the chain is verified and the host name is not. */
@@ -44,7 +45,7 @@ export async function connect(
   const { host, port, user, password, database } = credentials
   // Held here, because a hung connection can only be left by destroying its socket.
   const socket = new Socket()
-  const client = new Client({
+  const client = createClient({
     host,
     port,
     user,

@@ -1,6 +1,9 @@
 import type { ReadCredentials } from '../aws/credentials.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
-import { connect, type Link, type Tls } from './connect.ts'
+import type { Link, Tls } from './connect.ts'
+
+/** A whole sweep: well under the half minute, whatever the server does. */
+export const SWEEP_MS = 18_000
 
 const CONNECT_TIMEOUT_MS = 5_000
 
@@ -36,7 +39,11 @@ export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
   /** A rotated password shows itself as a refusal: the secret is read once more, and once only. */
   async function knock(entry: 'client' | 'walsender', deadline: Deadline): Promise<Link> {
     const attempt = async (fresh: boolean) => {
-      const credentials = await readCredentials(fresh)
+      // Loaded while the secret is on its way.
+      const [credentials, { connect }] = await Promise.all([
+        readCredentials(fresh),
+        import('./connect.ts'),
+      ])
       return connect(credentials, tls, entry, remaining(deadline, CONNECT_TIMEOUT_MS))
     }
     try {

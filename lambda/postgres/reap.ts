@@ -1,7 +1,9 @@
 import { DatabaseError, escapeLiteral } from 'pg'
+import * as v from 'valibot'
 import type { Outcome } from '../core/report.ts'
 import type { ReapVerdict } from '../core/verdicts.ts'
 import { SlotkeeperError } from '../errors.ts'
+import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
 
 /** How long a signalled session may take to be gone before it is reported as still there, ms. */
@@ -118,6 +120,19 @@ end
 $slotkeeper$;
 select current_setting('slotkeeper.outcomes')::json as outcomes`
 
+const outcomeSchema = v.union([
+  v.object({
+    outcome: v.picklist(['reaped', 'changed', 'gone', 'advisoryLock', 'unsignalled']),
+  }),
+  v.object({ outcome: v.literal('refused'), sqlstate: v.string(), message: v.string() }),
+])
+const nothing = v.array(v.unknown())
+const answerSchema = v.strictTuple([
+  nothing,
+  nothing,
+  v.strictTuple([v.object({ outcomes: v.array(outcomeSchema) })]),
+])
+
 /**
  * Ends each session that still is what the snapshot showed, and looks whether it is gone.
  * @param timeoutMs for all of it; signalling stops early enough to tell what was done
@@ -129,7 +144,6 @@ export async function reap(
   verdicts: ReapVerdict[],
   timeoutMs: number,
 ): Promise<Outcome[]> {
-  if (verdicts.length === 0) return []
   const victims = verdicts.map(({ session, action }) => ({
     pid: session.pid,
     backendStart: session.backendStart,
@@ -140,8 +154,9 @@ export async function reap(
   const signalMs = Math.max(0, timeoutMs - SETTLE_MS - MARGIN_MS)
   const sql = REAP(escapeLiteral(JSON.stringify(victims)), signalMs)
   try {
-    const results = await link.query(sql, timeoutMs)
-    return results.at(-1)?.[0]?.outcomes as Outcome[]
+    const [, , [{ outcomes }]] = readAnswer(answerSchema, await link.query(sql, timeoutMs))
+    if (outcomes.length === verdicts.length) return outcomes
+    throw new SlotkeeperError('query', 'the server told of other sessions than it was asked for.')
   } catch (error) {
     if (!(error instanceof SlotkeeperError)) throw error
     return verdicts.map(() => unknown(error))

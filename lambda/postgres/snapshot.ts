@@ -1,11 +1,14 @@
+import * as v from 'valibot'
 import { quoteIdentifier } from '../core/grants.ts'
 import type { Session, Snapshot } from '../core/session.ts'
 import { SlotkeeperError } from '../errors.ts'
+import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
 
-// One message, so one transaction and one round trip; the second statement is the one look at
-// pg_stat_activity. Instants travel as epoch text: exact to the microsecond, whatever DateStyle or
-// TimeZone the role has set.
+// One message, so one transaction and one round trip; the second statement is the one look at the
+// sessions. It asks the function below pg_stat_activity, since the view looks roles and databases up by
+// itself and does not tell who is a superuser. Instants travel as epoch text: exact to the microsecond,
+// whatever DateStyle, TimeZone or extra_float_digits the role has set.
 const TAKE_SNAPSHOT = `
 select
   current_setting('server_version_num')::int as "serverVersion",
@@ -21,32 +24,77 @@ select
   (select sum(d.sessions)::float8 from pg_stat_database d) as opened;
 select
   a.pid,
-  a.usename as user,
-  a.datname as database,
+  r.rolname as user,
+  d.datname as database,
   a.application_name as application,
-  coalesce(host(a.client_addr), 'local') as client,
+  a.client_addr as client,
   a.state,
   extract(epoch from a.backend_start)::text as "backendStart",
   extract(epoch from a.state_change)::text as "stateChange",
   extract(epoch from a.xact_start)::text as "transactionStart",
   r.rolsuper as superuser,
-  -- Only the last query shows; a comment before it is the habit of query taggers.
-  a.query ~* '^\\s*(/\\*.*?\\*/\\s*)*listen\\M' as listening,
-  a.pid in (select l.pid from pg_locks l where l.locktype = 'advisory' and l.granted)
-    as "advisoryLock"
-from pg_stat_activity a
+  -- Only the last query shows; comments before it are the habit of query taggers.
+  a.query ~* '^(\\s|/\\*.*?\\*/|--[^\\n\\r]*[\\n\\r])*listen\\M' as listening,
+  -- A prepared transaction holds its locks under no pid, and no pid is surely not among NULLs.
+  a.pid in (
+    select l.pid from pg_locks l where l.locktype = 'advisory' and l.granted and l.pid is not null
+  ) as "advisoryLock"
+from pg_stat_get_activity(null) a
 left join pg_roles r on r.oid = a.usesysid
--- Walsenders between commands are 'idle' as well, and hold no client's slot.
-where a.backend_type = 'client backend'`
+left join pg_database d on d.oid = a.datid
+-- Walsenders between commands are 'idle' as well, and hold no client's slot. A CASE, since for a plain
+-- comparison the planner expects one row, and reads pg_database anew for each session.
+where case a.backend_type when 'client backend' then true end`
 
-type Head = Pick<Snapshot, 'serverVersion' | 'ownPid' | 'ownUser' | 'opened'> & {
-  at: string
-  seesAll: boolean
-  max: number
-  reserved: number
+const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const instant = v.pipe(v.string(), v.regex(/^\d{1,11}(\.\d{1,6})?$/))
+
+const headSchema = v.object({
+  serverVersion: whole,
+  at: instant,
+  ownPid: whole,
+  ownUser: v.string(),
+  seesAll: v.boolean(),
+  max: whole,
+  reserved: whole,
+  opened: whole,
+})
+
+type Row = Omit<Session, 'ageSeconds' | 'transactionSeconds' | 'client'> & {
+  /** NULL for the Unix socket. */
+  client: string | null
+  transactionStart: string | null
 }
 
-type Row = Omit<Session, 'ageSeconds' | 'transactionSeconds'> & { transactionStart: string | null }
+const isText = (value: unknown) => typeof value === 'string'
+const isInstant = (value: unknown) => isText(value) && value !== '' && isSecond(Number(value))
+const isSecond = (seconds: number) => seconds >= 0 && seconds < 1e11
+const isTruth = (value: unknown) => typeof value === 'boolean'
+const orNull = (is: (value: unknown) => boolean) => (value: unknown) => value === null || is(value)
+
+/** The form of each column. Checked for thousands of rows a minute, so without a schema library. */
+const ROW_FORM: Record<keyof Row, (value: unknown) => boolean> = {
+  pid: Number.isSafeInteger,
+  user: orNull(isText),
+  database: orNull(isText),
+  application: isText,
+  client: orNull(isText),
+  state: orNull(isText),
+  backendStart: isInstant,
+  stateChange: orNull(isInstant),
+  transactionStart: orNull(isInstant),
+  superuser: orNull(isTruth),
+  listening: isTruth,
+  advisoryLock: isTruth,
+}
+const COLUMNS = Object.entries(ROW_FORM)
+
+function isRow(row: unknown): row is Row {
+  const cells = row as Record<string, unknown>
+  return COLUMNS.every(([name, isOfForm]) => isOfForm(cells[name]))
+}
+
+const snapshotSchema = v.strictTuple([v.strictTuple([headSchema]), v.array(v.custom<Row>(isRow))])
 
 /**
  * Takes one snapshot.
@@ -54,7 +102,7 @@ type Row = Omit<Session, 'ageSeconds' | 'transactionSeconds'> & { transactionSta
  *   that matter are NULL then, and a server full of idle sessions would look healthy
  */
 export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snapshot> {
-  const [[head], rows] = (await link.query(TAKE_SNAPSHOT, timeoutMs)) as [[Head], Row[]]
+  const [[head], rows] = readAnswer(snapshotSchema, await link.query(TAKE_SNAPSHOT, timeoutMs))
   const { at, seesAll, max, reserved, ...server } = head
   if (!seesAll) {
     throw new SlotkeeperError(
@@ -67,10 +115,23 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
   // A clock that was set back between two stamps gives no negative age.
   const since = (instant: string | null) =>
     instant === null ? null : Math.max(0, now - Number(instant))
-  const sessions = rows.map(({ transactionStart, ...row }) => ({
-    ...row,
-    ageSeconds: since(row.stateChange),
-    transactionSeconds: since(transactionStart),
-  }))
+  // Written out, since copying what is left of a row takes longer than all the rest.
+  const sessions = rows.map(
+    (row): Session => ({
+      pid: row.pid,
+      user: row.user,
+      database: row.database,
+      application: row.application,
+      client: row.client ?? 'local',
+      state: row.state,
+      backendStart: row.backendStart,
+      stateChange: row.stateChange,
+      ageSeconds: since(row.stateChange),
+      transactionSeconds: since(row.transactionStart),
+      superuser: row.superuser,
+      listening: row.listening,
+      advisoryLock: row.advisoryLock,
+    }),
+  )
   return { ...server, atMs: now * 1000, slots: { max, reserved }, sessions }
 }

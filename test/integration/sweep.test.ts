@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { type PolicyInput, parsePolicy } from '../../lambda/core/policy.ts'
 import type { Mode } from '../../lambda/core/report.ts'
-import { createGate, deadlineIn, type Gate } from '../../lambda/postgres/entry.ts'
-import { SWEEP_MS, sweep } from '../../lambda/sweep.ts'
+import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../lambda/postgres/entry.ts'
+import { sweep } from '../../lambda/sweep.ts'
 import { REAPER_ROLES, testServer, until } from '../support/server.ts'
 
 const db = await testServer({ max_connections: '30' })

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createGate, deadlineIn } from '../../lambda/postgres/entry.ts'
-import { SWEEP_MS, sweep } from '../../lambda/sweep.ts'
+import { createGate, deadlineIn, SWEEP_MS } from '../../lambda/postgres/entry.ts'
+import { sweep } from '../../lambda/sweep.ts'
 import { REAPER_ROLES, testServer } from '../support/server.ts'
 import { policy } from '../support/session.ts'
 import { applications, STRESS_SETTINGS, stress } from '../support/stress.ts'

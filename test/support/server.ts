@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Client, escapeIdentifier, escapeLiteral, Pool } from 'pg'
 import { afterAll, inject } from 'vitest'
 import { type Server, startPostgres } from '../../cli/rehearse/postgres.ts'
 import type { Credentials } from '../../lambda/aws/credentials.ts'
 import { connect, type Link } from '../../lambda/postgres/connect.ts'
+import { trust } from './trust.ts'
 
 const LIMIT_MS = 10_000
 
@@ -64,10 +64,7 @@ export async function testServer(settings: Record<string, string> = {}) {
       return { user, password }
     },
 
-    /** Lets a role in without its password, where many connect and the proof would take the time. */
-    async trust({ user }: Role): Promise<void> {
-      await trust(admin, user)
-    },
+    trust: ({ user }: Role) => trust(admin, user),
 
     /** Opens a session, runs its statements, and waits until the server waits for the next one. */
     async open(
@@ -131,13 +128,6 @@ export async function testServer(settings: Record<string, string> = {}) {
 export type TestServer = Awaited<ReturnType<typeof testServer>>
 
 export const REAPER_ROLES = ['pg_monitor', 'pg_signal_backend']
-
-export async function trust(admin: Pick<Client, 'query'>, user: string): Promise<void> {
-  const { rows } = await admin.query<{ hba_file: string }>('show hba_file')
-  const file = rows[0]?.hba_file ?? ''
-  writeFileSync(file, `host all ${user} 127.0.0.1/32 trust\n${readFileSync(file)}`)
-  await admin.query('select pg_reload_conf()')
-}
 
 /** Polls until it holds; tests never sleep for an effect. */
 export async function until(

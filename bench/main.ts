@@ -1,0 +1,34 @@
+// Measures again what the documents say of speed and safety: npm run bench, or npm run bench -- NAME.
+// Each table is printed, kept as JSON beside this file, and put into the documents that quote it.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { cost } from './cost.ts'
+import { quiet } from './quiet.ts'
+import { reap } from './reap.ts'
+import { scale } from './scale.ts'
+import { start } from './start.ts'
+import { dated, markdown, quote, type Table } from './table.ts'
+import { wrongful } from './wrongful.ts'
+
+const benches: Record<string, () => Promise<Table>> = { reap, quiet, start, cost, scale, wrongful }
+
+const DOCUMENTS = ['README.md', 'docs/operations.md', 'docs/safety.md']
+
+const file = (name: string) => fileURLToPath(new URL(name, import.meta.url))
+
+const asked = process.argv.slice(2)
+const unknown = asked.find((name) => !(name in benches))
+if (unknown !== undefined) {
+  process.stderr.write(`bench: no "${unknown}"; expected ${Object.keys(benches).join(', ')}\n`)
+  process.exit(2)
+}
+for (const [name, measure] of Object.entries(benches)) {
+  if (asked.length > 0 && !asked.includes(name)) continue
+  const result = dated(await measure())
+  const table = markdown(result)
+  process.stdout.write(`\n${table}\n`)
+  writeFileSync(file(`results/${name}.json`), `${JSON.stringify(result, null, 2)}\n`)
+  for (const document of DOCUMENTS.map((path) => file(`../${path}`))) {
+    writeFileSync(document, quote(readFileSync(document, 'utf8'), name, table))
+  }
+}

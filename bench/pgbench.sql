@@ -1,0 +1,5 @@
+\set pause random(0, :gap)
+\sleep :pause ms
+begin;
+insert into ledger values (:client_id::text);
+commit;

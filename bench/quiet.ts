@@ -1,0 +1,113 @@
+import { connect } from '../lambda/postgres/connect.ts'
+import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../lambda/postgres/entry.ts'
+import { type Swept, sweep } from '../lambda/sweep.ts'
+import { startProxy } from '../test/support/proxy.ts'
+import { policy } from '../test/support/session.ts'
+import { type BenchServer, benchServer, processCpuMs, REAPER } from './server.ts'
+import { brief, median, ratio } from './statistics.ts'
+import type { Table } from './table.ts'
+
+const CROWDS = [50, 500, 5000]
+const REPEATS = 30
+const COUNT = 'select count(*) from pg_stat_activity'
+const QUERY_MS = 10_000
+const nobody = policy({ rules: [{ name: 'old', state: 'idle', olderThan: '24h' }] })
+
+/** What one thing done costs: wall time and both sides' CPU, ms. */
+type Cost = { ms: number; serverMs: number; functionMs: number }
+
+/** The usual minute: a sweep with nothing to do, against a bare count over the same connection. */
+export async function quiet(): Promise<Table> {
+  const db = await benchServer({ max_connections: String(Math.max(...CROWDS) + 50) })
+  const rows: Table['rows'] = []
+  try {
+    for (const crowd of CROWDS) {
+      const held = await db.hold(crowd)
+      rows.push(...(await measureCrowd(db, crowd)))
+      await held.release()
+    }
+  } finally {
+    await db.stop()
+  }
+  return {
+    title: `A sweep with nothing to do, over the kept connection; median of ${REPEATS}`,
+    columns: [
+      'sessions',
+      '',
+      'ms',
+      'ratio',
+      'server CPU, ms',
+      'function CPU, ms',
+      'round trips',
+      'bytes read',
+    ],
+    rows,
+  }
+}
+
+async function measureCrowd(db: BenchServer, crowd: number): Promise<Table['rows']> {
+  const network = await startProxy(db.address)
+  const traffic = { trips: 0, bytes: 0 }
+  network.judge = (chunk, from) => {
+    if (from === 'client') traffic.trips += 1
+    else traffic.bytes += chunk.length
+    return 'pass'
+  }
+  const gate = db.gate()
+  const gateThrough = createGate(
+    async () => ({ ...db.address, ...REAPER, port: network.port }),
+    false,
+  )
+  const link = await connect({ ...db.address, ...REAPER }, false, 'client', QUERY_MS)
+  try {
+    const [[{ pid }]] = (await link.query('select pg_backend_pid() as pid', QUERY_MS)) as [
+      [{ pid: number }],
+    ]
+    const ownPid = (await look(gate)).snapshot.ownPid
+    const count = await cost(pid, () => link.query(COUNT, QUERY_MS))
+    const swept = await cost(ownPid, () => look(gate))
+    await look(gateThrough)
+    Object.assign(traffic, { trips: 0, bytes: 0 })
+    await look(gateThrough)
+    const row = (name: string, { ms, serverMs, functionMs }: Cost) => [
+      crowd,
+      name,
+      brief(ms),
+      ratio(ms, count.ms),
+      brief(serverMs),
+      brief(functionMs),
+    ]
+    return [
+      [...row('`SELECT count(*)`', count), 1, '-'],
+      [...row('**a sweep**', swept), traffic.trips, traffic.bytes],
+    ]
+  } finally {
+    await link.close()
+    await gate.close()
+    await gateThrough.close()
+    await network.close()
+  }
+}
+
+function look(gate: Gate): Promise<Swept> {
+  return sweep(gate, { target: 'bench', policy: nobody, mode: 'reap' }, deadlineIn(SWEEP_MS))
+}
+
+/** The first fifth warms up and is left out. */
+async function cost(backend: number, act: () => Promise<unknown>): Promise<Cost> {
+  const warmUp = REPEATS / 5
+  const samples: Cost[] = []
+  for (let round = 0; round < warmUp + REPEATS; round += 1) {
+    const serverBefore = processCpuMs(backend)
+    const functionBefore = process.cpuUsage()
+    const started = performance.now()
+    await act()
+    const ms = performance.now() - started
+    const { user, system } = process.cpuUsage(functionBefore)
+    const functionMs = (user + system) / 1000
+    samples.push({ ms, serverMs: processCpuMs(backend) - serverBefore, functionMs })
+  }
+  const taken = samples.slice(warmUp)
+  const of = (field: keyof Cost) => median(taken.map((sample) => sample[field]))
+  return { ms: of('ms'), serverMs: of('serverMs'), functionMs: of('functionMs') }
+}

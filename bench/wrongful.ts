@@ -1,0 +1,141 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Client } from 'pg'
+import { type Server, startPostgres } from '../cli/rehearse/postgres.ts'
+import { createGate, deadlineIn, SWEEP_MS } from '../lambda/postgres/entry.ts'
+import { sweep } from '../lambda/sweep.ts'
+import { policy } from '../test/support/session.ts'
+import {
+  applications,
+  makeLedger,
+  STRESS_SETTINGS,
+  stress,
+  type Toll,
+  type Work,
+} from '../test/support/stress.ts'
+import type { Table } from './table.ts'
+import { postgresTools, run } from './tools.ts'
+
+const AGE_MS = 500
+const GAP_MS = 600
+/** pgbench does not connect again, so its gaps go beyond the rule's age only now and then. */
+const PGBENCH_GAP_MS = 525
+const CLIENTS = 64
+const FOR_MS = 60_000
+/** So long that some 10,000 sessions are reaped. */
+const LONG_MS = 8 * FOR_MS
+const PASSWORD = 'a password for the bench'
+const APP = { user: 'shop_app', password: PASSWORD }
+const REAPER = { user: 'slotkeeper', password: PASSWORD }
+
+const CRON_SCRIPT = fileURLToPath(new URL('cron-reaper.sh', import.meta.url))
+const PGBENCH_SCRIPT = fileURLToPath(new URL('pgbench.sql', import.meta.url))
+
+type Reap = () => Promise<unknown>
+
+/** Whom each method of reaping hits while many clients work with gaps around the rule's age. */
+export async function wrongful(): Promise<Table> {
+  const server = await startPostgres(STRESS_SETTINGS)
+  const admin = new Client({ connectionString: server.url() })
+  await admin.connect()
+  await admin.query(`
+    create role ${APP.user} login password '${PASSWORD}';
+    create role ${REAPER.user} login password '${PASSWORD}';
+    grant pg_monitor, pg_signal_backend to ${REAPER.user}`)
+  const slotkeeper = reaper(server)
+  const clients = (forMs: number) => () =>
+    applications(
+      admin,
+      { user: APP.user, url: server.url(APP) },
+      { clients: CLIENTS, gapMs: GAP_MS, forMs },
+    )
+  const rows: Table['rows'] = []
+  const count = async (name: string, work: () => Promise<Work>, reap: Reap) => {
+    rows.push(row(name, await stress({ server, admin }, AGE_MS, work, reap)))
+  }
+  const old = `select pid from pg_stat_activity where usename = '${APP.user}' and state = 'idle' and state_change < now() - interval '${AGE_MS} ms'`
+  try {
+    await count('cron script, by age', clients(FOR_MS), cron(server, CLIENTS))
+    await count('cron script, a crowd', clients(FOR_MS), cron(server, 5))
+    await count('list, then kill by pid', clients(FOR_MS), async () => {
+      for (const { pid } of (await admin.query(old)).rows)
+        await admin.query('select pg_terminate_backend($1)', [pid])
+    })
+    await count('one select-and-kill statement', clients(FOR_MS), () =>
+      admin.query(old.replace('select pid', 'select pg_terminate_backend(pid)')),
+    )
+    await admin.query(`alter role ${APP.user} set idle_session_timeout = ${AGE_MS}`)
+    await count('idle_session_timeout', clients(FOR_MS), () => pause(AGE_MS))
+    await admin.query(`alter role ${APP.user} reset idle_session_timeout`)
+    await count('**Slotkeeper**', clients(LONG_MS), slotkeeper.reap)
+    for (const mode of [[], ['--connect']]) {
+      await count(
+        `Slotkeeper, pgbench ${mode.join('')}`,
+        () => pgbench(server, admin, mode),
+        slotkeeper.reap,
+      )
+    }
+  } finally {
+    await slotkeeper.close()
+    await admin.end()
+    await server.stop()
+  }
+  return {
+    title: `Wrong victims, per 1,000 reaps: ${CLIENTS} clients with gaps up to ${GAP_MS} ms, rule age ${AGE_MS} ms`,
+    columns: ['method', 'reaps', 'busy', 'young', 'on the wire', 'committed', 'lost'],
+    rows,
+  }
+}
+
+function row(name: string, { reaped, busy, young, onTheWire, committed, lost }: Toll) {
+  const rate = (count: number) => Math.round((count / reaped) * 10_000) / 10
+  const wire = onTheWire === undefined ? '-' : rate(onTheWire)
+  return [name, reaped, rate(busy), rate(young), wire, committed, lost]
+}
+
+function reaper(server: Server) {
+  const { host, port } = server
+  const gate = createGate(async () => ({ host, port, database: 'postgres', ...REAPER }), false)
+  const rules = policy({
+    scope: { users: [APP.user] },
+    rules: [{ name: 'idle', state: 'idle', olderThan: `${AGE_MS}ms` }],
+  })
+  return {
+    reap: () => sweep(gate, { target: 'bench', policy: rules, mode: 'reap' }, deadlineIn(SWEEP_MS)),
+    close: () => gate.close(),
+  }
+}
+
+/** As a superuser, which a cron script on the server's own machine often is. */
+function cron(server: Server, crowd: number): Reap {
+  const env = {
+    AGE: `${AGE_MS} ms`,
+    CROWD: String(crowd),
+    PGHOST: server.host,
+    PGPORT: String(server.port),
+    PGUSER: 'postgres',
+    PGPASSWORD: server.password,
+    PATH: `${postgresTools()}:${process.env.PATH}`,
+  }
+  return () => run('sh', [CRON_SCRIPT], env)
+}
+
+/** A client of pgbench gives up when its session is ended, so it is started again and again. */
+async function pgbench(server: Server, admin: Client, mode: string[]): Promise<Work> {
+  await makeLedger(admin, APP.user)
+  const until = performance.now() + FOR_MS
+  const load = `--no-vacuum --client=${CLIENTS} --time=5 --protocol=prepared --define=gap=${PGBENCH_GAP_MS}`
+  let acknowledged = 0
+  while (performance.now() < until) {
+    const said = await run(`${postgresTools()}/pgbench`, [
+      ...[...load.split(' '), ...mode],
+      ...['--file', PGBENCH_SCRIPT, server.url(APP)],
+    ])
+    acknowledged += Number(/transactions actually processed: (\d+)/.exec(said)?.[1])
+  }
+  const { rows } = await admin.query<{ committed: number }>(
+    'select count(*)::int as committed from ledger',
+  )
+  const committed = rows[0]?.committed ?? 0
+  return { committed, lost: Math.max(0, acknowledged - committed) }
+}
