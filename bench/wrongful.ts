@@ -13,6 +13,7 @@ import {
   type Toll,
   type Work,
 } from '../test/support/stress.ts'
+import { trust } from '../test/support/trust.ts'
 import type { Table } from './table.ts'
 import { postgresTools, run } from './tools.ts'
 
@@ -21,9 +22,9 @@ const GAP_MS = 600
 /** pgbench does not connect again, so its gaps go beyond the rule's age only now and then. */
 const PGBENCH_GAP_MS = 525
 const CLIENTS = 64
-const FOR_MS = 60_000
-/** So long that some 10,000 sessions are reaped. */
-const LONG_MS = 8 * FOR_MS
+const FOR_MS = 15_000
+/** So long that thousands of sessions are reaped. */
+const LONG_MS = 16 * FOR_MS
 const PASSWORD = 'a password for the bench'
 const APP = { user: 'shop_app', password: PASSWORD }
 const REAPER = { user: 'slotkeeper', password: PASSWORD }
@@ -42,6 +43,7 @@ export async function wrongful(): Promise<Table> {
     create role ${APP.user} login password '${PASSWORD}';
     create role ${REAPER.user} login password '${PASSWORD}';
     grant pg_monitor, pg_signal_backend to ${REAPER.user}`)
+  await trust(admin, APP.user)
   const slotkeeper = reaper(server)
   const clients = (forMs: number) => () =>
     applications(

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { markdown, type Result } from '../../bench/table.ts'
 import { measure, measureFailure } from '../../lambda/core/measurements.ts'
 import { parsePolicy, parsePolicyText } from '../../lambda/core/policy.ts'
 import { makeReport } from '../../lambda/core/report.ts'
@@ -60,4 +61,22 @@ test('the README names every metric', () => {
   })
   const all = [...measure(snapshot, report, 'full'), ...measureFailure(true, 1, 'full')]
   for (const { name } of all) expect(read('README.md')).toContain(`\`${name}\``)
+})
+
+describe('the tables of the bench stand in the documents as they were measured', () => {
+  const marked = ['README.md', 'docs/operations.md', 'docs/safety.md'].flatMap((file) =>
+    [...read(file).matchAll(/<!-- bench (\w+) -->\n([^]*?)\n<!-- end -->/g)].map(
+      ([, name = '', table = '']) => [file, name, table] as const,
+    ),
+  )
+
+  test.each(marked)('%s %s', (_, name, table) => {
+    expect(table).toBe(markdown(JSON.parse(read(`bench/results/${name}.json`)) as Result))
+  })
+})
+
+test('each test that docs/safety.md names is there', () => {
+  const rows = [...read('docs/safety.md').matchAll(/\]\(\.\.\/(test\/[\w/.-]+)\)[ \n]`([^`]+)`/g)]
+  expect(rows.length).toBeGreaterThan(10)
+  for (const [, file = '', title = ''] of rows) expect(read(file)).toContain(title)
 })
