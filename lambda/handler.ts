@@ -6,6 +6,7 @@ import { type Churn, stubborn } from './core/churn.ts'
 import { measure, measureFailure } from './core/measurements.ts'
 import { hint } from './core/nearest.ts'
 import type { Mode, Report } from './core/report.ts'
+import { brief } from './core/schema.ts'
 import { messageOf, SlotkeeperError } from './errors.ts'
 import { log } from './log.ts'
 import { createGate, deadlineIn, SWEEP_MS } from './postgres/entry.ts'
@@ -63,9 +64,10 @@ function readMode(event: unknown): Mode {
   if (asked === undefined || asked === 'reap' || asked === 'observe') {
     return asked === 'observe' ? 'observe' : settings.mode
   }
+  const near = typeof asked === 'string' ? hint(asked, ['observe']) : ''
   throw new SlotkeeperError(
     'settings',
-    `event.mode: found ${JSON.stringify(asked)}${hint(String(asked), ['observe'])}; expected "observe", or no mode`,
+    `event.mode: found ${brief(asked)}${near}; expected "observe", or no mode`,
   )
 }
 

@@ -1,5 +1,7 @@
+import * as v from 'valibot'
 import { createRole, type Grant, grants, type RoleRequest } from '../core/grants.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
+import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
 
 const STATEMENT_MS = 5_000
@@ -12,8 +14,12 @@ select
 /** What tells which grants a server knows. */
 export type ServerKind = Pick<RoleRequest, 'serverVersion' | 'onRds'>
 
+const serverSchema = v.strictTuple([
+  v.strictTuple([v.object({ serverVersion: v.number(), onRds: v.boolean() })]),
+])
+
 export async function lookAtServer(link: Link): Promise<ServerKind> {
-  const [[kind]] = (await link.query(LOOK_AT_SERVER, STATEMENT_MS)) as [[ServerKind]]
+  const [[kind]] = readAnswer(serverSchema, await link.query(LOOK_AT_SERVER, STATEMENT_MS))
   return kind
 }
 

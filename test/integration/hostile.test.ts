@@ -129,7 +129,7 @@ describe('applications', () => {
         const report = await sweepBy({ users: [app.user], applications: [glob] }, 'observe')
         expect(pidsOf(report.reaped)).toEqual(pidsOf(meant))
       }),
-      { numRuns: 20 },
+      { numRuns: 12 },
     )
   })
 
@@ -252,7 +252,7 @@ describe('statements that look like LISTEN', () => {
     const link = await db.link(reaper)
     const started = performance.now()
     await takeSnapshot(link, LOOK_MS)
-    expect(performance.now() - started).toBeLessThan(1_000)
+    expect(performance.now() - started).toBeLessThan(LOOK_MS / 2)
     await link.close()
   })
 })
@@ -336,7 +336,7 @@ describe('credentials', () => {
           expect(result).toMatchObject({ name: expect.stringMatching(/^Slotkeeper\./) })
         },
       ),
-      { numRuns: 50 },
+      { numRuns: 30 },
     )
   })
 })

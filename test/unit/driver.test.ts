@@ -181,7 +181,7 @@ async function meet<T>(
   {
     lastly = 'hang up',
     tls = false,
-    timeoutMs = TIMEOUT_MS,
+    timeoutMs = lastly === 'hang up' ? AMPLE_MS : TIMEOUT_MS,
   }: { lastly?: Conduct['lastly']; tls?: Tls; timeoutMs?: number } = {},
 ): Promise<T | SlotkeeperError> {
   conduct = { answers, lastly }
@@ -244,7 +244,6 @@ test('this server is understood where it is right, however it is cut in pieces',
     const result = await meet(
       answers.map((answer) => pieces(answer, size)),
       sweep,
-      { timeoutMs: AMPLE_MS },
     )
     expect(result).toEqual([{ outcome: 'reaped' }])
   }
