@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Client } from 'pg'
-import { type Server, startPostgres } from '../cli/rehearse/postgres.ts'
-import { createGate, deadlineIn, SWEEP_MS } from '../lambda/postgres/entry.ts'
+import type { Client } from 'pg'
+import type { Server } from '../cli/rehearse/postgres.ts'
+import { deadlineIn, SWEEP_MS } from '../lambda/postgres/entry.ts'
 import { sweep } from '../lambda/sweep.ts'
 import { policy } from '../test/support/session.ts'
 import {
@@ -13,7 +13,7 @@ import {
   type Toll,
   type Work,
 } from '../test/support/stress.ts'
-import { trust } from '../test/support/trust.ts'
+import { APP, type BenchServer, benchServer } from './server.ts'
 import type { Table } from './table.ts'
 import { postgresTools, run } from './tools.ts'
 
@@ -25,9 +25,6 @@ const CLIENTS = 64
 const FOR_MS = 15_000
 /** So long that thousands of sessions are reaped. */
 const LONG_MS = 16 * FOR_MS
-const PASSWORD = 'a password for the bench'
-const APP = { user: 'shop_app', password: PASSWORD }
-const REAPER = { user: 'slotkeeper', password: PASSWORD }
 
 const CRON_SCRIPT = fileURLToPath(new URL('cron-reaper.sh', import.meta.url))
 const PGBENCH_SCRIPT = fileURLToPath(new URL('pgbench.sql', import.meta.url))
@@ -36,15 +33,9 @@ type Reap = () => Promise<unknown>
 
 /** Whom each method of reaping hits while many clients work with gaps around the rule's age. */
 export async function wrongful(): Promise<Table> {
-  const server = await startPostgres(STRESS_SETTINGS)
-  const admin = new Client({ connectionString: server.url() })
-  await admin.connect()
-  await admin.query(`
-    create role ${APP.user} login password '${PASSWORD}';
-    create role ${REAPER.user} login password '${PASSWORD}';
-    grant pg_monitor, pg_signal_backend to ${REAPER.user}`)
-  await trust(admin, APP.user)
-  const slotkeeper = reaper(server)
+  const db = await benchServer(STRESS_SETTINGS)
+  const { admin, server } = db
+  const slotkeeper = reaper(db)
   const clients = (forMs: number) => () =>
     applications(
       admin,
@@ -53,7 +44,7 @@ export async function wrongful(): Promise<Table> {
     )
   const rows: Table['rows'] = []
   const count = async (name: string, work: () => Promise<Work>, reap: Reap) => {
-    rows.push(row(name, await stress({ server, admin }, AGE_MS, work, reap)))
+    rows.push(row(name, await stress(db, AGE_MS, work, reap)))
   }
   const old = `select pid from pg_stat_activity where usename = '${APP.user}' and state = 'idle' and state_change < now() - interval '${AGE_MS} ms'`
   try {
@@ -79,8 +70,7 @@ export async function wrongful(): Promise<Table> {
     }
   } finally {
     await slotkeeper.close()
-    await admin.end()
-    await server.stop()
+    await db.stop()
   }
   return {
     title: `Wrong victims, per 1,000 reaps: ${CLIENTS} clients with gaps up to ${GAP_MS} ms, rule age ${AGE_MS} ms`,
@@ -95,9 +85,8 @@ function row(name: string, { reaped, busy, young, onTheWire, committed, lost }: 
   return [name, reaped, rate(busy), rate(young), wire, committed, lost]
 }
 
-function reaper(server: Server) {
-  const { host, port } = server
-  const gate = createGate(async () => ({ host, port, database: 'postgres', ...REAPER }), false)
+function reaper(db: BenchServer) {
+  const gate = db.gate()
   const rules = policy({
     scope: { users: [APP.user] },
     rules: [{ name: 'idle', state: 'idle', olderThan: `${AGE_MS}ms` }],
