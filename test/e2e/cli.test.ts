@@ -47,7 +47,8 @@ const url = db.server.url(reaper)
 test('observe prints the report as one line of JSON and touches nobody; then a sweep reaps them', async () => {
   const victims = await Promise.all(Array.from({ length: 20 }, () => db.open(app, 'php')))
   const busy = await db.open(app, 'busy')
-  const query = busy.client.query('select pg_sleep(3)').catch(() => undefined)
+  const query = busy.client.query('select pg_sleep(60)')
+  const canceled = expect(query).rejects.toMatchObject({ code: '57014' })
 
   const looked = await slotkeeper(['sweep', '--observe', '--json', '--url', url])
   expect(looked).toMatchObject({ code: 0, err: '' })
@@ -65,9 +66,10 @@ test('observe prints the report as one line of JSON and touches nobody; then a s
   expect(swept.out).toContain('Reaped 20')
   expect(swept.out).toContain('crowd')
   await Promise.all(victims.map(({ ended }) => ended))
+  await db.admin.query('select pg_cancel_backend($1)', [busy.pid])
+  await canceled
   expect(busy.isAlive()).toBe(true)
   await busy.client.end()
-  await query
 }, 30_000)
 
 test('takes DATABASE_URL, the PG* variables, or a secret', async () => {

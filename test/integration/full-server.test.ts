@@ -13,8 +13,8 @@ const SLOTS = 20
 const RESERVED = 3 + (MAJOR >= 16 ? 2 : 0)
 const USABLE = SLOTS - RESERVED
 const SETTLED = "backend_type = 'client backend' and state = any('{idle,active}')"
-const STORM_CLIENTS = 30
-const RETRY_MS = 20
+const STORM_CLIENTS = 24
+const RETRY_MS = 100
 const GIVEN_BACK_MS = 1_000
 
 const db = await testServer({
@@ -99,11 +99,17 @@ async function storm(during: () => Promise<void>): Promise<void> {
   const over = once(passing, 'over').then(() => {
     isOver = true
   })
-  const clients = Array.from({ length: STORM_CLIENTS }, async () => {
+  const clients: Promise<void>[] = []
+  const join = async () => {
     while (!isOver) if ((await holdSlot(over)) !== undefined) await pause(RETRY_MS)
-  })
+  }
   try {
-    await until(async () => (await count(SETTLED)) >= USABLE)
+    // One after another, as those who come at once can keep each other out.
+    for (let taken = await count(SETTLED); taken < USABLE; taken++) {
+      clients.push(join())
+      await until(async () => (await count(SETTLED)) > taken)
+    }
+    while (clients.length < STORM_CLIENTS) clients.push(join())
     await during()
   } finally {
     passing.emit('over')

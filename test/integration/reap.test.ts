@@ -8,7 +8,7 @@ import { takeSnapshot } from '../../lambda/postgres/snapshot.ts'
 import { type OtherSession, REAPER_ROLES, restart, testServer, until } from '../support/server.ts'
 
 const REAP_MS = 10_000
-const MANY = 300
+const MANY = 100
 
 const db = await testServer({ max_connections: String(MANY + 60) })
 const reaper = await db.role('reaper', REAPER_ROLES)

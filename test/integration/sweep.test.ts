@@ -34,7 +34,8 @@ test('reaps by policy, spares by guard, and reports both', async () => {
   const holder = await db.open(app, 'migration', 'select pg_advisory_lock(1)')
   const backup = await db.open(app, 'pg_dump')
   const busy = await db.open(app, 'busy')
-  const query = busy.client.query('select pg_sleep(0.5)')
+  const query = busy.client.query('select pg_sleep(60)')
+  const canceled = expect(query).rejects.toMatchObject({ code: '57014' })
   await until(async () => (await db.stateOf(busy.pid)) === 'active')
 
   const report = await run(gate, { ...idleAtOnce, protect: [{ applications: ['pg_dump'] }] })
@@ -50,7 +51,8 @@ test('reaps by policy, spares by guard, and reports both', async () => {
     refused: [],
   })
   await victim.ended
-  await query
+  await db.admin.query('select pg_cancel_backend($1)', [busy.pid])
+  await canceled
   for (const spared of [listener, holder, backup, busy]) {
     expect(spared.isAlive()).toBe(true)
     await spared.client.end()

@@ -6,7 +6,7 @@ import { policy } from '../support/session.ts'
 import { applications, STRESS_SETTINGS, stress } from '../support/stress.ts'
 
 const AGE_MS = 500
-const LOAD = { clients: 64, gapMs: 600, forMs: 6_000 }
+const LOAD = { clients: 64, gapMs: 600, forMs: 4_000 }
 
 const db = await testServer(STRESS_SETTINGS)
 const reaper = await db.role('reaper', REAPER_ROLES)
