@@ -161,6 +161,7 @@ test('works on a read replica, where nothing can be written', async () => {
   const { sessions } = await takeSnapshot(replica, 5_000)
   const session = sessions.find(({ pid }) => pid === victim.pid) as Session
   await expect(victim.client.query('create table t ()')).rejects.toMatchObject({ code: '25006' })
+  await db.settled(victim.pid)
   const again = (await takeSnapshot(replica, 5_000)).sessions.find(
     ({ pid }) => pid === victim.pid,
   ) as Session

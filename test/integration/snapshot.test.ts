@@ -87,6 +87,7 @@ test('sees an aborted transaction', async () => {
   const { client, pid } = await db.open(app, 'aborted')
   await client.query('begin')
   await expect(client.query('select 1 / 0')).rejects.toThrow('division')
+  await db.settled(pid)
   expect(find((await look()).sessions, pid)).toMatchObject({
     state: 'idle in transaction (aborted)',
   })

@@ -88,14 +88,19 @@ export async function testServer(settings: Record<string, string> = {}) {
       for (const statement of statements) await client.query(statement)
       // Set by the driver from the server's greeting, and missing from its types.
       const { processID: pid } = client as Client & { processID: number }
-      await until(async () => {
+      await this.settled(pid)
+      return { client, pid, ended, isAlive: () => alive }
+    },
+
+    /** Waits until the server waits for its next query; a client knows of an error before that. */
+    settled(pid: number): Promise<void> {
+      return until(async () => {
         const { rows } = await admin.query(
           'select wait_event from pg_stat_activity where pid = $1',
           [pid],
         )
         return rows[0]?.wait_event === 'ClientRead'
       })
-      return { client, pid, ended, isAlive: () => alive }
     },
 
     /** Fills the server with idle sessions of a role until one is refused; returns them. */
