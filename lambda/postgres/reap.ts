@@ -12,20 +12,21 @@ const SETTLE_MS = 3_000
 const MARGIN_MS = 1_000
 
 /**
- * A look that took longer than this was interrupted, and is taken again, ms. It copies the entry of
- * every connection there may be, 0.04 us each where nothing disturbs it.
+ * A look that took longer than this was interrupted, and is taken again with twice the time, ms. It
+ * goes through the entry of every connection there may be, 0.1 us each where nothing disturbs it.
  */
-const LOOK_MS = 0.5
-const LOOK_MS_PER_SLOT = 0.0005
+const LOOK_MS = 0.06
+const LOOK_MS_PER_SLOT = 0.00015
 
 /**
  * A loop inside the server, so that only microseconds lie between the look at a session and its
  * signal. A DO block also runs on a read replica and needs nothing installed. Within:
  * - `pg_stat_clear_snapshot`, because the statistics views are frozen for a transaction;
  * - look, comparison and signal in one statement, because each statement of PL/pgSQL takes its time;
- * - `wait_event`, because a session that has received its next query says `idle` until it begins it.
- *   The server reads this field when it shows the row, later than all others (pgstatfuncs.c);
- * - the look is taken again where the process was not on the processor in the middle of it: a
+ * - the wait event, because a session that has received its next query says `idle` until it begins
+ *   it. This function reads it from the process itself, not from the look (pgstatfuncs.c), and last:
+ *   the signal comes sooner than a session can read a query that arrives after it;
+ * - the look is taken again where this process was not on the processor in the middle of it: a
  *   session can do a whole transaction meanwhile;
  * - the block with EXCEPTION, because a refusal (42501) would end the whole loop;
  * - advisory locks are read once, before the loop: a session found unchanged began no statement
@@ -48,6 +49,7 @@ declare
   outcome jsonb;
   victim record;
   fate text;
+  patience interval;
   looked_at timestamptz;
   settled_by timestamptz;
   present int[];
@@ -61,6 +63,7 @@ begin
         as v(pid int, "backendStart" float8, state text, "stateChange" float8, action text)
   loop
     outcome := null;
+    patience := look_time;
     while outcome is null and clock_timestamp() < stop_at loop
       begin
         looked_at := clock_timestamp();
@@ -69,10 +72,12 @@ begin
           case
             when a.state is distinct from victim.state
               or a.state_change is distinct from victim.state_change
-              or (victim.state <> 'active' and a.wait_event is distinct from 'ClientRead')
               then 'changed'
             when victim.locks then 'advisoryLock'
-            when clock_timestamp() > looked_at + look_time then 'interrupted'
+            when victim.state <> 'active'
+              and pg_stat_get_backend_wait_event(backend.id) is distinct from 'ClientRead'
+              then 'changed'
+            when clock_timestamp() > looked_at + patience then 'interrupted'
             when case victim.action
                 when 'cancel' then pg_cancel_backend(a.pid)
                 else pg_terminate_backend(a.pid)
@@ -80,9 +85,12 @@ begin
             else 'gone'
           end
           into fate
-          from pg_stat_get_activity(victim.pid) a
-          where a.backend_start = victim.backend_start;
-        if fate is distinct from 'interrupted' then
+          from pg_stat_get_activity(victim.pid) a, pg_stat_get_backend_idset() as backend(id)
+          where a.backend_start = victim.backend_start
+            and pg_stat_get_backend_pid(backend.id) = a.pid;
+        if fate = 'interrupted' then
+          patience := least(2 * patience, 4 * look_time);
+        else
           outcome := jsonb_build_object('outcome', coalesce(fate, 'gone'));
         end if;
       exception when others then

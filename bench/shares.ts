@@ -1,0 +1,63 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import type { Profiler } from 'node:inspector'
+import { relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** A part of the program, and the time that was spent in it, ms. */
+export type Share = { part: string; ms: number }
+
+/** V8's own entries, in words that say what they stand for. */
+const NATIVE: Record<string, string> = {
+  '(idle)': 'waiting',
+  '(program)': 'native code: V8, sockets, TLS',
+  '(garbage collector)': 'garbage collection',
+}
+
+/**
+ * Where the time of a profile went, the largest first: each sample counts for the part whose function
+ * was running, not for those that called it.
+ * @param partOf the part that a file belongs to, by its URL
+ */
+export function shares(profile: Profiler.Profile, partOf: (url: string) => string): Share[] {
+  const parts = new Map(
+    profile.nodes.map(({ id, callFrame: { functionName, url } }) => [
+      id,
+      NATIVE[functionName] ?? (url === '' ? 'native code: V8, sockets, TLS' : partOf(url)),
+    ]),
+  )
+  const spent = new Map<string, number>()
+  profile.samples?.forEach((id, index) => {
+    const part = parts.get(id) ?? ''
+    spent.set(part, (spent.get(part) ?? 0) + (profile.timeDeltas?.[index] ?? 0) / 1000)
+  })
+  return [...spent].map(([part, ms]) => ({ part, ms })).sort((a, b) => b.ms - a.ms)
+}
+
+/** A file of the sources or of `node_modules`, by its package or its name. */
+export function partOfSource(url: string): string {
+  if (url.startsWith('node:')) return "Node.js's own modules"
+  const packaged = /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1]
+  return packaged ?? relative(process.cwd(), fileURLToPath(url))
+}
+
+/** A file of the built bundle, by what takes the most of it. */
+export function partOfBundle(metafile: string): (url: string) => string {
+  const { outputs } = JSON.parse(readFileSync(metafile, 'utf8')) as {
+    outputs: Record<string, { inputs: Record<string, { bytesInOutput: number }> }>
+  }
+  return (url) => {
+    if (!url.startsWith('file:')) return partOfSource(url)
+    const file = relative(process.cwd(), fileURLToPath(url))
+    const inputs = Object.entries(outputs[file]?.inputs ?? {})
+    const [largest] = inputs.sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput)
+    const family = /node_modules\/(@[^/]+|[^/]+)/.exec(largest?.[0] ?? '')?.[1]
+    if (family === '@aws-sdk' || family === '@smithy') return 'the AWS SDK'
+    return family ?? file
+  }
+}
+
+/** The only profile that a process left in a folder (`--cpu-prof`). */
+export function readProfile(folder: string): Profiler.Profile {
+  const [name] = readdirSync(folder).filter((name) => name.endsWith('.cpuprofile'))
+  return JSON.parse(readFileSync(`${folder}/${name}`, 'utf8')) as Profiler.Profile
+}
