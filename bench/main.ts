@@ -21,7 +21,7 @@ const benches: Record<string, () => Promise<Table>> = {
   wrongful,
 }
 
-const DOCUMENTS = ['README.md', 'docs/operations.md', 'docs/safety.md']
+const DOCUMENTS = ['README.md', 'docs/operations.md', 'docs/safety.md', 'docs/speed.md']
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 

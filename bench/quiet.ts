@@ -8,7 +8,9 @@ import { brief, median, ratio } from './statistics.ts'
 import type { Table } from './table.ts'
 
 const CROWDS = [50, 500, 5000]
-const REPEATS = 30
+const REPEATS = 100
+/** As V8 compiles what runs often, and a function lives for hours. */
+const WARM_UP = 200
 const COUNT = 'select count(*) from pg_stat_activity'
 const QUERY_MS = 10_000
 const nobody = policy({ rules: [{ name: 'old', state: 'idle', olderThan: '24h' }] })
@@ -93,11 +95,10 @@ export function look(gate: Gate): Promise<Swept> {
   return sweep(gate, { target: 'bench', policy: nobody, mode: 'reap' }, deadlineIn(SWEEP_MS))
 }
 
-/** The first fifth warms up and is left out. */
 async function cost(backend: number, act: () => Promise<unknown>): Promise<Cost> {
-  const warmUp = REPEATS / 5
+  for (let round = 0; round < WARM_UP; round += 1) await act()
   const samples: Cost[] = []
-  for (let round = 0; round < warmUp + REPEATS; round += 1) {
+  for (let round = 0; round < REPEATS; round += 1) {
     const serverBefore = processCpuMs(backend)
     const functionBefore = process.cpuUsage()
     const started = performance.now()
@@ -107,7 +108,6 @@ async function cost(backend: number, act: () => Promise<unknown>): Promise<Cost>
     const functionMs = (user + system) / 1000
     samples.push({ ms, serverMs: processCpuMs(backend) - serverBefore, functionMs })
   }
-  const taken = samples.slice(warmUp)
-  const of = (field: keyof Cost) => median(taken.map((sample) => sample[field]))
+  const of = (field: keyof Cost) => median(samples.map((sample) => sample[field]))
   return { ms: of('ms'), serverMs: of('serverMs'), functionMs: of('functionMs') }
 }

@@ -12,7 +12,7 @@ import type { Table } from './table.ts'
 import { postgresTools, run } from './tools.ts'
 
 const CROWDS = [10, 100, 1000, 2000]
-const REPEATS = 5
+const REPEATS = 3
 const CRON_SCRIPT = fileURLToPath(new URL('cron-reaper.sh', import.meta.url))
 
 /** A way of reaping, made ready: what is called is measured. */

@@ -64,10 +64,11 @@ test('the README names every metric', () => {
 })
 
 describe('the tables of the bench stand in the documents as they were measured', () => {
-  const marked = ['README.md', 'docs/operations.md', 'docs/safety.md'].flatMap((file) =>
-    [...read(file).matchAll(/<!-- bench (\w+) -->\n([\s\S]*?)\n<!-- end -->/g)].map(
-      ([, name = '', table = '']) => [file, name, table] as const,
-    ),
+  const marked = ['README.md', 'docs/operations.md', 'docs/safety.md', 'docs/speed.md'].flatMap(
+    (file) =>
+      [...read(file).matchAll(/<!-- bench (\w+) -->\n([\s\S]*?)\n<!-- end -->/g)].map(
+        ([, name = '', table = '']) => [file, name, table] as const,
+      ),
   )
 
   test.each(marked)('%s %s', (_, name, table) => {
