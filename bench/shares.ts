@@ -6,12 +6,13 @@ import { fileURLToPath } from 'node:url'
 /** A part of the program, and the time that was spent in it, ms. */
 export type Share = { part: string; ms: number }
 
+const NATIVE_CODE = 'native code: V8, sockets, TLS'
 /** V8's own entries, in words that say what they stand for. */
-const NATIVE: Record<string, string> = {
-  '(idle)': 'waiting',
-  '(program)': 'native code: V8, sockets, TLS',
-  '(garbage collector)': 'garbage collection',
-}
+const NATIVE = new Map([
+  ['(idle)', 'waiting'],
+  ['(program)', NATIVE_CODE],
+  ['(garbage collector)', 'garbage collection'],
+])
 
 /**
  * Where the time of a profile went, the largest first: each sample counts for the part whose function
@@ -22,7 +23,7 @@ export function shares(profile: Profiler.Profile, partOf: (url: string) => strin
   const parts = new Map(
     profile.nodes.map(({ id, callFrame: { functionName, url } }) => [
       id,
-      NATIVE[functionName] ?? (url === '' ? 'native code: V8, sockets, TLS' : partOf(url)),
+      NATIVE.get(functionName) ?? (url === '' ? NATIVE_CODE : partOf(url)),
     ]),
   )
   const spent = new Map<string, number>()
@@ -50,9 +51,11 @@ export function partOfBundle(metafile: string): (url: string) => string {
     const file = relative(process.cwd(), fileURLToPath(url))
     const inputs = Object.entries(outputs[file]?.inputs ?? {})
     const [largest] = inputs.sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput)
-    const family = /node_modules\/(@[^/]+|[^/]+)/.exec(largest?.[0] ?? '')?.[1]
+    // The bundler puts its own helpers into a file without a source.
+    if (!largest) return "the bundle's loading of Node.js's modules"
+    const family = /node_modules\/(@[^/]+|[^/]+)/.exec(largest[0])?.[1]
     if (family === '@aws-sdk' || family === '@smithy') return 'the AWS SDK'
-    return family ?? file
+    return family ?? largest[0]
   }
 }
 

@@ -12,8 +12,9 @@ const SETTLE_MS = 3_000
 const MARGIN_MS = 1_000
 
 /**
- * A look that took longer than this was interrupted, and is taken again with twice the time, ms. It
- * goes through the entry of every connection there may be, 0.1 us each where nothing disturbs it.
+ * A look that took longer than this was interrupted, and is taken again with twice the time, up to four
+ * times, ms. It goes through the entry of every connection there may be, 0.1 us each where nothing
+ * disturbs it.
  */
 const LOOK_MS = 0.06
 const LOOK_MS_PER_SLOT = 0.00015
@@ -25,7 +26,7 @@ const LOOK_MS_PER_SLOT = 0.00015
  * - look, comparison and signal in one statement, because each statement of PL/pgSQL takes its time;
  * - the wait event, because a session that has received its next query says `idle` until it begins
  *   it. This function reads it from the process itself, not from the look (pgstatfuncs.c), and last:
- *   the signal comes sooner than a session can read a query that arrives after it;
+ *   what is left until the signal are microseconds;
  * - the look is taken again where this process was not on the processor in the middle of it: a
  *   session can do a whole transaction meanwhile;
  * - the block with EXCEPTION, because a refusal (42501) would end the whole loop;
