@@ -12,8 +12,8 @@ const SETTLE_MS = 3_000
 const MARGIN_MS = 1_000
 
 /**
- * A look that took longer than this was interrupted, and is taken again with twice the time, up to four
- * times, ms. It goes through the entry of every connection there may be, 0.1 us each where nothing
+ * A look that took longer than this was interrupted, and is taken again with twice the time, ms, so
+ * that a slow server gets its turn. It goes through the entry of every connection there may be, 0.1 us each where nothing
  * disturbs it.
  */
 const LOOK_MS = 0.06
@@ -90,7 +90,7 @@ begin
           where a.backend_start = victim.backend_start
             and pg_stat_get_backend_pid(backend.id) = a.pid;
         if fate = 'interrupted' then
-          patience := least(2 * patience, 4 * look_time);
+          patience := 2 * patience;
         else
           outcome := jsonb_build_object('outcome', coalesce(fate, 'gone'));
         end if;
