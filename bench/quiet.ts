@@ -18,6 +18,9 @@ const nobody = policy({ rules: [{ name: 'old', state: 'idle', olderThan: '24h' }
 /** What one thing done costs: wall time and both sides' CPU, ms. */
 type Cost = { ms: number; serverMs: number; functionMs: number }
 
+/** Something to measure, and the server's process that works for it. */
+type Doing = { backend: number; act: () => Promise<unknown> }
+
 /** The usual minute: a sweep with nothing to do, against a bare count over the same connection. */
 export async function quiet(): Promise<Table> {
   const db = await benchServer({ max_connections: String(Math.max(...CROWDS) + 50) })
@@ -66,8 +69,10 @@ async function measureCrowd(db: BenchServer, crowd: number): Promise<Table['rows
       [{ pid: number }],
     ]
     const ownPid = (await look(gate)).snapshot.ownPid
-    const count = await cost(pid, () => link.query(COUNT, QUERY_MS))
-    const swept = await cost(ownPid, () => look(gate))
+    const [count, swept] = (await sideBySide([
+      { backend: pid, act: () => link.query(COUNT, QUERY_MS) },
+      { backend: ownPid, act: () => look(gate) },
+    ])) as [Cost, Cost]
     await look(gateThrough)
     Object.assign(traffic, { trips: 0, bytes: 0 })
     await look(gateThrough)
@@ -95,19 +100,29 @@ export function look(gate: Gate): Promise<Swept> {
   return sweep(gate, { target: 'bench', policy: nobody, mode: 'reap' }, deadlineIn(SWEEP_MS))
 }
 
-async function cost(backend: number, act: () => Promise<unknown>): Promise<Cost> {
-  for (let round = 0; round < WARM_UP; round += 1) await act()
-  const samples: Cost[] = []
+/** Takes turns, so that what else the machine does meets both alike. */
+async function sideBySide(doings: Doing[]): Promise<Cost[]> {
+  for (let round = 0; round < WARM_UP; round += 1) for (const { act } of doings) await act()
+  const samples = doings.map((): Cost[] => [])
   for (let round = 0; round < REPEATS; round += 1) {
-    const serverBefore = processCpuMs(backend)
-    const functionBefore = process.cpuUsage()
-    const started = performance.now()
-    await act()
-    const ms = performance.now() - started
-    const { user, system } = process.cpuUsage(functionBefore)
-    const functionMs = (user + system) / 1000
-    samples.push({ ms, serverMs: processCpuMs(backend) - serverBefore, functionMs })
+    for (const [index, doing] of doings.entries()) samples[index]?.push(await costOf(doing))
   }
-  const of = (field: keyof Cost) => median(samples.map((sample) => sample[field]))
-  return { ms: of('ms'), serverMs: of('serverMs'), functionMs: of('functionMs') }
+  return samples.map((list) => {
+    const of = (field: keyof Cost) => median(list.map((sample) => sample[field]))
+    return { ms: of('ms'), serverMs: of('serverMs'), functionMs: of('functionMs') }
+  })
+}
+
+async function costOf({ backend, act }: Doing): Promise<Cost> {
+  const serverBefore = processCpuMs(backend)
+  const functionBefore = process.cpuUsage()
+  const started = performance.now()
+  await act()
+  const ms = performance.now() - started
+  const { user, system } = process.cpuUsage(functionBefore)
+  return {
+    ms,
+    serverMs: processCpuMs(backend) - serverBefore,
+    functionMs: (user + system) / 1000,
+  }
 }

@@ -1,11 +1,12 @@
 import { type Churn, follow } from './core/churn.ts'
 import type { Policy } from './core/policy.ts'
 import { type Mode, makeReport, type Outcome, type Report, reapVerdicts } from './core/report.ts'
-import type { Snapshot } from './core/session.ts'
-import { judge, type ReapVerdict, type Verdict } from './core/verdicts.ts'
+import { type Snapshot, withLockHolders } from './core/session.ts'
+import { hangsOnLocks, judge, type ReapVerdict, type Verdict } from './core/verdicts.ts'
 import { SlotkeeperError } from './errors.ts'
 import type { Link } from './postgres/connect.ts'
 import { type Deadline, type Gate, remaining, SWEEP_MS } from './postgres/entry.ts'
+import { findLockHolders } from './postgres/locks.ts'
 import { takeSnapshot } from './postgres/snapshot.ts'
 
 /** The first look over a kept connection is its check for life too, and has to answer soon. */
@@ -30,9 +31,9 @@ export async function sweep(
   deadline: Deadline,
 ): Promise<Swept> {
   const started = performance.now()
-  const { link, snapshot } = await look(gate, deadline)
+  const { link, snapshot: seen } = await look(gate, deadline)
   try {
-    const verdicts = judge(snapshot, policy)
+    const { snapshot, verdicts } = await decide(link, seen, policy, deadline)
     const victims = mode === 'reap' ? reapVerdicts(verdicts) : []
     const outcomes = await end(link, victims, deadline)
     const report = makeReport({
@@ -51,6 +52,19 @@ export async function sweep(
   } finally {
     await gate.giveBack(link)
   }
+}
+
+async function decide(
+  link: Link,
+  seen: Snapshot,
+  policy: Policy,
+  deadline: Deadline,
+): Promise<{ snapshot: Snapshot; verdicts: Verdict[] }> {
+  const verdicts = judge(seen, policy)
+  if (!verdicts.some(hangsOnLocks)) return { snapshot: seen, verdicts }
+  const holders = await findLockHolders(link, remaining(deadline, LOOK_MS))
+  const snapshot = withLockHolders(seen, holders)
+  return { snapshot, verdicts: judge(snapshot, policy) }
 }
 
 async function end(link: Link, victims: ReapVerdict[], deadline: Deadline): Promise<Outcome[]> {

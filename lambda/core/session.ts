@@ -31,8 +31,8 @@ export type Session = {
   superuser: boolean | null
   /** The last query starts with LISTEN. */
   listening: boolean
-  /** Holds an advisory lock in some database of this server. */
-  advisoryLock: boolean
+  /** Holds an advisory lock in some database of this server; NULL where that was not looked for. */
+  advisoryLock: boolean | null
 }
 
 /** One read of all sessions and of the slot settings. */
@@ -49,4 +49,13 @@ export type Snapshot = {
   /** Sessions opened since the statistics of the server's databases were last reset. */
   opened: number
   sessions: Session[]
+}
+
+/** The snapshot with what is known of advisory locks: the pids of those who hold one. */
+export function withLockHolders(snapshot: Snapshot, holders: ReadonlySet<number>): Snapshot {
+  const sessions = snapshot.sessions.map((session) => ({
+    ...session,
+    advisoryLock: holders.has(session.pid),
+  }))
+  return { ...snapshot, sessions }
 }

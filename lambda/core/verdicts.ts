@@ -29,6 +29,16 @@ export function judge(snapshot: Snapshot, policy: Policy): Verdict[] {
   return limit(keepRecent(snapshot.sessions.map(decide), policy.keep), policy.budget)
 }
 
+/**
+ * Whether an advisory lock, of this session or of another one, could make it another verdict. With all
+ * locks known nobody is reaped and no rule is due that was not without: a lock takes its holder out of
+ * the idle ones that are counted, and gives its place among the kept ones to another.
+ */
+export function hangsOnLocks(verdict: Verdict): boolean {
+  if (verdict.verdict !== 'spare') return verdict.verdict === 'reap'
+  return verdict.reason !== 'protected' || verdict.rule === ORPHAN_RULE
+}
+
 function compile(snapshot: Snapshot, policy: Policy): (session: Session) => Verdict {
   const standingOf = compileMatches(policy)
   const protection = (session: Session) =>

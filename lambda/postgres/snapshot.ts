@@ -34,11 +34,7 @@ select
   extract(epoch from a.xact_start)::text as "transactionStart",
   r.rolsuper as superuser,
   -- Only the last query shows; comments before it are the habit of query taggers.
-  a.query ~* '^(\\s|/\\*.*?\\*/|--[^\\n\\r]*[\\n\\r])*listen\\M' as listening,
-  -- A prepared transaction holds its locks under no pid, and no pid is surely not among NULLs.
-  a.pid in (
-    select l.pid from pg_locks l where l.locktype = 'advisory' and l.granted and l.pid is not null
-  ) as "advisoryLock"
+  a.query ~* '^(\\s|/\\*.*?\\*/|--[^\\n\\r]*[\\n\\r])*listen\\M' as listening
 from pg_stat_get_activity(null) a
 left join pg_roles r on r.oid = a.usesysid
 left join pg_database d on d.oid = a.datid
@@ -60,7 +56,7 @@ const headSchema = v.object({
   opened: whole,
 })
 
-type Row = Omit<Session, 'ageSeconds' | 'transactionSeconds' | 'client'> & {
+type Row = Omit<Session, 'ageSeconds' | 'transactionSeconds' | 'client' | 'advisoryLock'> & {
   /** NULL for the Unix socket. */
   client: string | null
   transactionStart: string | null
@@ -85,7 +81,6 @@ const ROW_FORM: Record<keyof Row, (value: unknown) => boolean> = {
   transactionStart: orNull(isInstant),
   superuser: orNull(isTruth),
   listening: isTruth,
-  advisoryLock: isTruth,
 }
 const COLUMNS = Object.entries(ROW_FORM)
 
@@ -97,7 +92,7 @@ function isRow(row: unknown): row is Row {
 const snapshotSchema = v.strictTuple([v.strictTuple([headSchema]), v.array(v.custom<Row>(isRow))])
 
 /**
- * Takes one snapshot.
+ * Takes one snapshot; who holds an advisory lock is another question (`locks.ts`).
  * @throws SlotkeeperError of kind `blind` where the role lacks `pg_read_all_stats`: the columns
  *   that matter are NULL then, and a server full of idle sessions would look healthy
  */
@@ -130,7 +125,7 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
       transactionSeconds: since(row.transactionStart),
       superuser: row.superuser,
       listening: row.listening,
-      advisoryLock: row.advisoryLock,
+      advisoryLock: null,
     }),
   )
   return { ...server, atMs: now * 1000, slots: { max, reserved }, sessions }

@@ -1,8 +1,10 @@
 import { Client } from 'pg'
 import { expect, test } from 'vitest'
 import type { Session } from '../../lambda/core/session.ts'
+import { connect } from '../../lambda/postgres/connect.ts'
+import { findLockHolders } from '../../lambda/postgres/locks.ts'
 import { takeSnapshot } from '../../lambda/postgres/snapshot.ts'
-import { MAJOR, REAPER_ROLES, testServer } from '../support/server.ts'
+import { MAJOR, REAPER_ROLES, testServer, until } from '../support/server.ts'
 
 const LOOK_MS = 5_000
 
@@ -51,7 +53,7 @@ test('tells a session as the server does, with its instants to the microsecond',
     state: 'idle',
     superuser: false,
     listening: false,
-    advisoryLock: false,
+    advisoryLock: null,
     transactionSeconds: null,
   })
   const { rows } = await db.admin.query(
@@ -72,15 +74,30 @@ test.each([
   ['LISTEN', 'listen orders', { listening: true }],
   ['listen after a comment', '/* tagged */  LISTEN orders', { listening: true }],
   ['a word that only begins like it', "select 'listen' as listener", { listening: false }],
-  ['an advisory lock', 'select pg_advisory_lock(7)', { advisoryLock: true, state: 'idle' }],
-  [
-    'a lock of another kind',
-    'begin; lock table pg_class in access share mode',
-    { advisoryLock: false },
-  ],
 ])('sees %s', async (_, sql, expected) => {
   const { pid } = await db.open(app, 'one', sql)
   expect(find((await look()).sessions, pid)).toMatchObject(expected)
+})
+
+test('finds who holds an advisory lock, in whatever database, and nobody else', async () => {
+  await db.admin.query('create database elsewhere')
+  const stranger = await connect(db.credentials(app, 'elsewhere'), false, 'client', LOOK_MS)
+  const [[{ pid: elsewhere }]] = (await stranger.query(
+    'select pg_backend_pid() as pid, pg_advisory_lock_shared(1, 2)',
+    LOOK_MS,
+  )) as [[{ pid: number }]]
+  const holder = await db.open(app, 'holder', 'select pg_advisory_lock(7)')
+  const waiting = await db.open(app, 'waiting')
+  const granted = waiting.client.query('select pg_advisory_lock(7)')
+  await db.open(app, 'of another kind', 'begin; lock table pg_class in access share mode')
+  await until(async () => (await db.stateOf(waiting.pid)) === 'active')
+
+  const link = await db.link(reaper)
+  expect(await findLockHolders(link, LOOK_MS)).toEqual(new Set([holder.pid, elsewhere]))
+  await holder.client.query('select pg_advisory_unlock(7)')
+  await granted
+  expect(await findLockHolders(link, LOOK_MS)).toEqual(new Set([waiting.pid, elsewhere]))
+  await Promise.all([link.close(), stranger.close()])
 })
 
 test('sees an aborted transaction', async () => {

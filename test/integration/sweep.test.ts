@@ -60,6 +60,33 @@ test('reaps by policy, spares by guard, and reports both', async () => {
   await gate.close()
 })
 
+test('asks for locks only where a verdict hangs on them', async () => {
+  let asked = 0
+  const gate = gateOf(reaper)
+  const counting: Gate = {
+    ...gate,
+    async open(deadline) {
+      const link = await gate.open(deadline)
+      return {
+        ...link,
+        query(sql, timeoutMs) {
+          asked += 1
+          return link.query(sql, timeoutMs)
+        },
+      }
+    },
+  }
+  const holder = await db.open(app, 'migration', 'select pg_advisory_lock(2)')
+  const rule = { name: 'old', state: 'idle', olderThan: '1h' } as const
+  await run(counting, { ...idleAtOnce, rules: [rule] })
+  expect(asked).toBe(1)
+  const report = await run(counting, idleAtOnce, 'observe')
+  expect(report).toMatchObject({ reaped: [], spared: { advisoryLock: 1 } })
+  expect(asked).toBe(1 + 2)
+  await holder.client.end()
+  await gate.close()
+})
+
 test('observe reaps nobody', async () => {
   const gate = gateOf(reaper)
   const victim = await db.open(app, 'php')

@@ -8,6 +8,7 @@ import type { Snapshot } from '../../lambda/core/session.ts'
 import { judge } from '../../lambda/core/verdicts.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
 import { connect, type Link, type Tls } from '../../lambda/postgres/connect.ts'
+import { findLockHolders } from '../../lambda/postgres/locks.ts'
 import { reap } from '../../lambda/postgres/reap.ts'
 import { takeSnapshot } from '../../lambda/postgres/snapshot.ts'
 import { hostileText } from '../support/hostile.ts'
@@ -106,7 +107,6 @@ const SESSION: Cell[] = [
   [['transactionStart', 'text'], null],
   [['superuser', 'bool'], 'f'],
   [['listening', 'bool'], 'f'],
-  [['advisoryLock', 'bool'], 'f'],
 ]
 const result = (cells: Cell[]) =>
   rows(
@@ -375,7 +375,7 @@ describe('rows of another form', () => {
       const ages = [session.ageSeconds ?? 0, session.transactionSeconds ?? 0]
       expect([...ages, session.pid].every((value) => Number.isFinite(value))).toBe(true)
       expect(Math.max(...ages)).toBeLessThan(1e12)
-      for (const flag of [session.listening, session.advisoryLock, session.superuser ?? false]) {
+      for (const flag of [session.listening, session.superuser ?? false]) {
         expect(typeof flag).toBe('boolean')
       }
       for (const text of [session.application, session.client, session.user ?? '']) {
@@ -415,7 +415,6 @@ describe('rows of another form', () => {
     ['backendStart', null],
     ['pid', null],
     ['listening', null],
-    ['advisoryLock', null],
     ['superuser', null],
   ])('%s: %j', async (name, said) => {
     const cells = SESSION.map(([column, cell]): Cell => [column, column[0] === name ? said : cell])
@@ -426,6 +425,21 @@ describe('rows of another form', () => {
     // A session whose owner was dropped is one that PostgreSQL shows.
     if (name === 'superuser') expect(seen).toMatchObject({ sessions: [{ superuser: null }] })
     else expect(seen).toMatchObject({ kind: 'query' })
+  })
+
+  test.each<[string, Cell[][]]>([
+    ['nothing', []],
+    ['no list', [[[['holders', 'json'], null]]]],
+    ['a number', [[[['holders', 'json'], '42']]]],
+    ['pids that are none', [[[['holders', 'json'], '["42"]']]]],
+    ['another column', [[[['pids', 'json'], '[42]']]]],
+    ['two answers', [[[['holders', 'json'], '[]']], [[['holders', 'json'], '[42]']]]],
+  ])('of lock holders: %s', async (_, said) => {
+    const seen = await meet(
+      [GREETING, Buffer.concat([...said.map(result), READY])],
+      findLockHolders,
+    )
+    expect(seen).toMatchObject({ kind: 'query', message: expect.stringContaining('answer') })
   })
 
   test('that say outcomes of other sessions than were asked for end nobody in the report', async () => {

@@ -14,7 +14,7 @@ import {
 import { makeReport } from '../../lambda/core/report.ts'
 import { RULE_STATES, type Session, type Snapshot } from '../../lambda/core/session.ts'
 import { printable, safeJson } from '../../lambda/core/text.ts'
-import { judge, type ReapVerdict, type Verdict } from '../../lambda/core/verdicts.ts'
+import { hangsOnLocks, judge, type ReapVerdict, type Verdict } from '../../lambda/core/verdicts.ts'
 import type { SlotkeeperError } from '../../lambda/errors.ts'
 import { readSettings } from '../../lambda/settings.ts'
 import { expressionOf, hostileKey, hostileText, isHarmless, json } from '../support/hostile.ts'
@@ -610,6 +610,23 @@ describe('a snapshot', () => {
       }),
       JUDGED,
     )
+  })
+
+  test('is judged the same without a look at locks where no verdict hangs on them', () => {
+    let spared = 0
+    fc.assert(
+      fc.property(snapshot, policyInput, (look, input) => {
+        const sessions = look.sessions.map((one) => ({ ...one, advisoryLock: null }))
+        const unasked = judge({ ...look, sessions }, parsed(input))
+        if (unasked.some(hangsOnLocks)) return
+        const asked = judge(look, parsed(input))
+        const bare = (verdicts: Verdict[]) => verdicts.map(({ session, ...verdict }) => verdict)
+        expect(bare(unasked)).toEqual(bare(asked))
+        if (look.sessions.some(({ advisoryLock }) => advisoryLock)) spared += 1
+      }),
+      JUDGED,
+    )
+    expect(spared).toBeGreaterThan(0)
   })
 
   test('gives a reason for each verdict, a report and numbers that CloudWatch takes', () => {
