@@ -54,6 +54,7 @@ export async function sweep(
   }
 }
 
+/** Judges without the locks first, and looks for them only where that changes anything. */
 async function decide(
   link: Link,
   seen: Snapshot,

@@ -13,8 +13,8 @@ const MARGIN_MS = 1_000
 
 /**
  * A look that took longer than this was interrupted, and is taken again with twice the time, ms, so
- * that a slow server gets its turn. It goes through the entry of every connection there may be, 0.1 us each where nothing
- * disturbs it.
+ * that a slow server gets its turn. It goes through the entry of every connection there may be,
+ * 0.1 us each where nothing disturbs it.
  */
 const LOOK_MS = 0.06
 const LOOK_MS_PER_SLOT = 0.00015
