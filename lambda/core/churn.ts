@@ -19,6 +19,9 @@ export type Churn = {
 /** After so many sweeps in a row it is no coincidence any more. */
 const SEVERAL_SWEEPS = 3
 
+/** In a pool's text, where an empty name would be another pool. */
+const NO_NAME = '\0none'
+
 /**
  * Sessions opened between two sweeps, the sweep's own connections among them; NULL where there was
  * no sweep before, or the server's statistics were reset in between.
@@ -46,9 +49,9 @@ export function stubborn({ pools }: Churn): Comeback[] {
   return pools.filter(({ sweeps }) => sweeps > SEVERAL_SWEEPS)
 }
 
-/** One text for each pool. */
+/** One text for each pool: no text of PostgreSQL's contains a NUL. */
 export function poolOf({ user, database, application, client }: Pool): string {
-  return JSON.stringify([user, database, application, client])
+  return `${user ?? NO_NAME}\0${database ?? NO_NAME}\0${application}\0${client}`
 }
 
 function countByPool(members: Pool[]): Map<string, { pool: Pool; count: number }> {

@@ -408,6 +408,12 @@ describe('rows of another form', () => {
     expect(seen).toMatchObject({ kind: 'query', message: expect.stringContaining('answer') })
   })
 
+  test.each(SESSION.map(([[name]]) => name))('no column %s', async (name) => {
+    const cells = SESSION.filter(([column]) => column[0] !== name)
+    const said = Buffer.concat([result(HEAD), result(cells), READY])
+    expect(await meet([GREETING, said], takeSnapshot)).toMatchObject({ kind: 'query' })
+  })
+
   test.each([
     ['stateChange', ''],
     ['stateChange', '-1e308'],

@@ -181,6 +181,11 @@ describe('keep', () => {
     },
   )
 
+  test('no name is another pool than an empty one', () => {
+    const names = [{ database: null }, { database: '' }]
+    expect(run(names, { ...idle, keep: 1 })).toEqual(['spare kept', 'spare kept'])
+  })
+
   test('a listener takes no place, whether it met a rule or not', () => {
     expect(
       run([{ ageSeconds: 40 }, { ageSeconds: 50 }, { ageSeconds: 1, listening: true }]),
