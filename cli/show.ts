@@ -103,8 +103,14 @@ export function showSweep(report: Report, verdicts: Verdict[]): string {
       '',
       paint('red', `Refused ${report.refused.length}`),
       table(
-        ['pid', 'sqlstate', 'message'],
-        report.refused.map(({ pid, sqlstate, message }) => [String(pid), sqlstate, message]),
+        ['pid', 'user', 'application', 'sqlstate', 'message'],
+        report.refused.map(({ pid, sqlstate, message }) => [
+          String(pid),
+          byPid.get(pid)?.session.user ?? '',
+          byPid.get(pid)?.session.application ?? '',
+          sqlstate,
+          message,
+        ]),
       ),
       'Where SQLSTATE is 42501: GRANT pg_signal_backend TO the role of this sweep.',
     )

@@ -19,9 +19,9 @@ const THIRD_WIDTH = 8
 const HEIGHT = 7
 const FULL = [{ value: 100, label: 'full' }]
 
-const LAST_REAPED = [
-  'fields timestamp, user, database, application, client, state, ageSeconds, rule, why',
-  'filter message = "reaped"',
+const LAST_VERDICTS = [
+  'fields timestamp, message, user, database, application, client, state, ageSeconds, rule, why',
+  'filter message in ["reaped", "would reap"]',
   'sort @timestamp desc',
   'limit 50',
 ]
@@ -43,10 +43,10 @@ export class ReaperDashboard extends Construct {
     }
     dashboard.addWidgets(
       new LogQueryWidget({
-        title: 'Last reaped',
+        title: 'Last reaped, or who would be',
         logGroupNames: [logGroup.logGroupName],
         view: LogQueryVisualizationType.TABLE,
-        queryLines: LAST_REAPED,
+        queryLines: LAST_VERDICTS,
         width: FULL_WIDTH,
         height: HEIGHT,
       }),

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import type { Context } from 'aws-lambda'
 import { iamCredentials, secretCredentials } from './aws/credentials.ts'
 import { loadCloudWatch, publish } from './aws/metrics.ts'
-import { type Churn, stubborn } from './core/churn.ts'
+import { type Churn, poolFields, stubborn } from './core/churn.ts'
 import { measure, measureFailure } from './core/measurements.ts'
 import { hint } from './core/nearest.ts'
 import type { Mode, Report } from './core/report.ts'
@@ -82,12 +82,15 @@ function asFailure(error: unknown): SlotkeeperError {
 }
 
 function logSweep({ verdicts, report, churn }: Swept): void {
-  const why = new Map(verdicts.map(({ session, why }) => [session.pid, why]))
+  const byPid = new Map(verdicts.map((verdict) => [verdict.session.pid, verdict]))
   for (const reaped of report.reaped) {
     const message = report.mode === 'reap' ? 'reaped' : 'would reap'
-    log('INFO', message, { target, ...reaped, why: why.get(reaped.pid) })
+    log('INFO', message, { target, ...reaped, why: byPid.get(reaped.pid)?.why })
   }
-  for (const refused of report.refused) log('WARN', 'refused', { target, ...refused })
+  for (const refused of report.refused) {
+    const verdict = byPid.get(refused.pid)
+    log('WARN', 'refused', { target, ...refused, ...(verdict && poolFields(verdict.session)) })
+  }
   for (const { pool, reaped, sweeps } of stubborn(churn)) {
     const why = `the pool came back as fast as it was reaped, ${sweeps} sweeps in a row: bound it or mend the leak in this application`
     log('WARN', 'reaping does not help', { target, ...pool, reaped, sweeps, why })

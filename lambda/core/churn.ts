@@ -54,10 +54,15 @@ export function poolOf({ user, database, application, client }: Pool): string {
   return `${user ?? NO_NAME}\0${database ?? NO_NAME}\0${application}\0${client}`
 }
 
+/** What of a session names its pool. */
+export function poolFields({ user, database, application, client }: Pool): Pool {
+  return { user, database, application, client }
+}
+
 function countByPool(members: Pool[]): Map<string, { pool: Pool; count: number }> {
   const counts = new Map<string, { pool: Pool; count: number }>()
-  for (const { user, database, application, client } of members) {
-    const pool = { user, database, application, client }
+  for (const member of members) {
+    const pool = poolFields(member)
     const entry = counts.get(poolOf(pool)) ?? { pool, count: 0 }
     counts.set(poolOf(pool), { pool, count: entry.count + 1 })
   }

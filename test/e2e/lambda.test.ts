@@ -74,6 +74,24 @@ test('sweeps, publishes every metric in one signed request, and logs why', async
   ])
 })
 
+test('logs whose session it was that it may not end', async () => {
+  const powerless = await db.role('powerless', ['pg_monitor'])
+  const lambda = await start({}, powerless)
+  const victim = await db.open(app, 'php')
+  const swept = await report(lambda)
+  expect(swept.refused).toMatchObject([{ pid: victim.pid, sqlstate: '42501' }])
+  expect(entries(lambda)[0]).toMatchObject({
+    level: 'WARN',
+    message: 'refused',
+    ...swept.refused[0],
+    user: 'shop_app',
+    application: 'php',
+    client: '127.0.0.1',
+  })
+  await victim.client.end()
+  aws.secrets.set(SECRET, secretOf(db.server, reaper))
+})
+
 test('says how many were opened, and which pool comes back as fast as it is reaped', async () => {
   const lambda = await start()
   expect((await report(lambda)).sessions.opened).toBeNull()
@@ -118,6 +136,7 @@ test('an event can turn reaping into observing', async () => {
   })
   expect(victim.isAlive()).toBe(true)
   expect(metric('SessionsReaped')).toEqual([0])
+  expect(entries(lambda)[0]).toMatchObject({ message: 'would reap', pid: victim.pid })
   await victim.client.end()
 })
 

@@ -417,7 +417,8 @@ test('the dashboard shows what the issue of the night is', () => {
     'IdleAge',
     'p95',
     'SweepDuration',
-    'Last reaped',
+    'Last reaped, or who would be',
+    'would reap',
     'Alarms',
   ]) {
     expect(body).toContain(shown)
