@@ -1,7 +1,7 @@
 import { cpSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { AssetHashType, DockerImage } from 'aws-cdk-lib'
+import { AssetHashType, DockerImage, Token } from 'aws-cdk-lib'
 import { Code } from 'aws-cdk-lib/aws-lambda'
 
 /** Of no use to the function, and larger than it. */
@@ -14,11 +14,19 @@ const POLICY_FILE = 'policy.json'
 /** The code of the function, and its variable `SLOTKEEPER_POLICY`. */
 export type FunctionCode = { code: Code; policy: string }
 
-/** A policy that is too long for the environment goes along as a file beside the bundle. */
+/**
+ * A policy that is too long for the environment goes along as a file beside the bundle.
+ * @throws Error where CloudFormation would have to fill in a value of that file
+ */
 export function sweepCode(policyJson: string): FunctionCode {
   const bundle = builtFolder('lambda')
   if (Buffer.byteLength(policyJson) <= MOST_POLICY_BYTES) {
     return { code: Code.fromAsset(bundle, { exclude: EXCLUDED }), policy: policyJson }
+  }
+  if (Token.isUnresolved(policyJson)) {
+    throw new Error(
+      `the policy is longer than ${MOST_POLICY_BYTES} bytes and holds a value that is known only in the deployment, which would match nobody; write the value itself, or make the policy shorter`,
+    )
   }
   const code = Code.fromAsset(bundle, {
     assetHashType: AssetHashType.OUTPUT,

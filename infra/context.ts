@@ -12,7 +12,7 @@ import {
 } from '../lambda/core/schema.ts'
 
 /** Hosts that stand for one in documents (RFC 2606, and AWS's own placeholder letters). */
-const PLACEHOLDER = /(^|\.)(example|invalid|test)(\.|$)|\bexample\b|xxxx|<|>/i
+const PLACEHOLDER = /(^|\.)(example|invalid|test|example\.(com|net|org))$|xxxx|[<>]/i
 
 const id = (prefix: string) =>
   v.pipe(v.string(`expected "${prefix}…"`), v.startsWith(prefix, `expected "${prefix}…"`))
@@ -33,13 +33,16 @@ const targetSchema = v.pipe(
     port: v.optional(v.pipe(wholeFrom(1), v.maxValue(65535, 'expected a port'))),
     database: v.optional(text('a database name')),
     secretArn: v.optional(id('arn:')),
+    secretKeyArn: v.optional(id('arn:')),
     iamUser: v.optional(text('a role name')),
     resourceId: v.optional(text('"db-…" or "cluster-…"')),
     adminSecretArn: v.optional(id('arn:')),
+    adminSecretKeyArn: v.optional(id('arn:')),
     mode: oneOf(['reap', 'observe']),
     // The construct validates it by the function's own schema.
     policy: v.optional(v.custom<PolicyInput>(() => true)),
     everySeconds: v.optional(wholeFrom(1)),
+    reserveConcurrency: v.optional(v.boolean('expected true or false')),
     network: v.optional(networkSchema),
     metrics: v.optional(oneOf(['cloudwatch', 'emf'])),
     metricSet: v.optional(oneOf(METRIC_SETS)),

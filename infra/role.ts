@@ -1,4 +1,5 @@
 import { CustomResource, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
+import type { IKey } from 'aws-cdk-lib/aws-kms'
 import type { CfnFunction } from 'aws-cdk-lib/aws-lambda'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
@@ -11,10 +12,14 @@ import type { Placement } from './network.ts'
 export interface ReaperRoleProps extends Placement {
   /** Of a role that may make roles: the master user, for example. */
   readonly adminSecret: ISecret
+  /** Where that secret is not encrypted with AWS's own key. */
+  readonly adminEncryptionKey?: IKey
   readonly host: string
   readonly port: string
   /** The reaper's: the role takes name and password from it. */
   readonly secret?: ISecret
+  /** Likewise. */
+  readonly encryptionKey?: IKey
   /** Or the role that logs in with IAM tokens. */
   readonly iamUser?: string
 }
@@ -26,7 +31,8 @@ export interface ReaperRoleProps extends Placement {
 export class ReaperRole extends Construct {
   constructor(scope: Construct, id: string, props: ReaperRoleProps) {
     super(scope, id)
-    const { adminSecret, secret, iamUser, host, port, vpc, vpcSubnets, securityGroups } = props
+    const { adminSecret, adminEncryptionKey, secret, encryptionKey, iamUser, host, port } = props
+    const { vpc, vpcSubnets, securityGroups } = props
     const provision = new BundledFunction(this, 'Provision', {
       description: 'Makes the database role of Slotkeeper',
       code: provisionCode(),
@@ -36,7 +42,9 @@ export class ReaperRole extends Construct {
       securityGroups,
     })
     adminSecret.grantRead(provision.role)
+    adminEncryptionKey?.grantDecrypt(provision.role)
     secret?.grantRead(provision.role)
+    encryptionKey?.grantDecrypt(provision.role)
     const provider = new Provider(this, 'Provider', {
       onEventHandler: provision.function,
       logGroup: new LogGroup(this, 'Log', {

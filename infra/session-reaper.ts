@@ -66,7 +66,7 @@ export interface SessionReaperProps extends Placement {
   /** @default one month */
   readonly logRetention?: RetentionDays
   /** Makes the database role at deploy, as the administrator whose secret this is. @default - you do */
-  readonly createRole?: { readonly adminSecret: ISecret }
+  readonly createRole?: { readonly adminSecret: ISecret; readonly adminEncryptionKey?: IKey }
 }
 
 /** Sweeps one PostgreSQL server every minute, with alarms and a dashboard. */
@@ -186,8 +186,10 @@ export class SessionReaper extends Construct implements IConnectable {
   }
 
   private checkedPolicy(input: PolicyInput = {}): string {
-    const parsed = parsePolicy(input)
-    if (parsed.ok) return JSON.stringify(input)
+    const policyJson = JSON.stringify(input)
+    // As the function will read it: JSON leaves out what is undefined.
+    const parsed = parsePolicy(JSON.parse(policyJson))
+    if (parsed.ok) return policyJson
     throw new Error(`${this.node.path}: ${parsed.problems.join('; ')}`)
   }
 }

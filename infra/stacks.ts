@@ -1,6 +1,7 @@
 import { Annotations, ArnFormat, Duration, Stack } from 'aws-cdk-lib'
 import { SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2'
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
+import { Key } from 'aws-cdk-lib/aws-kms'
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns'
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
@@ -56,7 +57,6 @@ function addTarget(
   const { name, host, port, resourceId, database, mode, policy, metrics, metricSet, everySeconds } =
     target
   const stack = new Stack(app, `Slotkeeper-${name}`, { description: `Slotkeeper: ${name}` })
-  const admin = target.adminSecretArn
   return new SessionReaper(stack, 'Reaper', {
     target: name,
     database: { host, port, resourceId },
@@ -69,17 +69,34 @@ function addTarget(
     every: everySeconds === undefined ? undefined : Duration.seconds(everySeconds),
     alarms: { topic },
     dashboard,
-    createRole: admin === undefined ? undefined : { adminSecret: secretOf(stack, 'Admin', admin) },
+    reserveConcurrency: target.reserveConcurrency,
+    createRole: createRoleOf(stack, target),
     ...placementOf(stack, target),
   })
 }
 
-function authOf(stack: Stack, { secretArn, iamUser = '' }: Target): Auth {
-  return secretArn === undefined ? { iamUser } : { secret: secretOf(stack, 'Secret', secretArn) }
+function authOf(stack: Stack, { secretArn, secretKeyArn, iamUser = '' }: Target): Auth {
+  if (secretArn === undefined) return { iamUser }
+  return {
+    secret: secretOf(stack, 'Secret', secretArn),
+    encryptionKey: keyOf(stack, 'SecretKey', secretKeyArn),
+  }
+}
+
+function createRoleOf(stack: Stack, { adminSecretArn, adminSecretKeyArn }: Target) {
+  if (adminSecretArn === undefined) return undefined
+  return {
+    adminSecret: secretOf(stack, 'Admin', adminSecretArn),
+    adminEncryptionKey: keyOf(stack, 'AdminKey', adminSecretKeyArn),
+  }
 }
 
 function secretOf(stack: Stack, id: string, secretCompleteArn: string) {
   return Secret.fromSecretAttributes(stack, id, { secretCompleteArn })
+}
+
+function keyOf(stack: Stack, id: string, keyArn: string | undefined) {
+  return keyArn === undefined ? undefined : Key.fromKeyArn(stack, id, keyArn)
 }
 
 /** From the context alone: a look-up would need the account at synthesis. */

@@ -68,7 +68,10 @@ describe('a context that is not valid is refused in one line', () => {
     expect(() => refusePlaceholders(readContext(example))).toThrow(
       /targets\[0\].host: "shop.xxxx.*is a placeholder/,
     )
-    expect(() => refusePlaceholders(readContext(contextOf(one)))).not.toThrow()
+    for (const host of [one.host, 'test.abc.rds.amazonaws.com', 'my-example-db.corp.internal']) {
+      const real = readContext(contextOf({ ...one, host }))
+      expect(() => refusePlaceholders(real)).not.toThrow()
+    }
   })
 
   test('and the app refuses to synthesize it there', () => {
@@ -115,6 +118,27 @@ test('adding a target moves no resource of another', () => {
     'Slotkeeper-shop',
   )
   expect(after).toEqual(before)
+})
+
+test('a target may have keys of its own, and no concurrency to itself', () => {
+  const keyArn = (name: string) => `arn:aws:kms:eu-central-1:111122223333:key/${name}`
+  const target = {
+    ...one,
+    secretKeyArn: keyArn('reaper'),
+    adminSecretArn: one.secretArn.replace('shop-', 'master-'),
+    adminSecretKeyArn: keyArn('master'),
+    reserveConcurrency: false,
+  }
+  const resources = Object.values(templateOf(synth(target), 'Slotkeeper-shop').Resources) as {
+    Properties: { PolicyDocument?: { Statement: { Action: unknown; Resource: unknown }[] } }
+  }[]
+  const decrypts = resources
+    .flatMap(({ Properties }) => Properties.PolicyDocument?.Statement ?? [])
+    .filter(({ Action }) => Action === 'kms:Decrypt')
+    .map(({ Resource }) => Resource)
+  // The function reads its own, and the one that makes the role reads both.
+  expect(decrypts.sort()).toEqual([keyArn('master'), keyArn('reaper'), keyArn('reaper')])
+  expect(JSON.stringify(resources)).not.toContain('ReservedConcurrentExecutions')
 })
 
 test('what targets share: the topic, its subscription, and an overview of many', () => {

@@ -1,4 +1,4 @@
-import { App, Duration, Stack } from 'aws-cdk-lib'
+import { App, Duration, Fn, Stack } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
 import { SecurityGroup, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2'
 import { Key } from 'aws-cdk-lib/aws-kms'
@@ -214,6 +214,11 @@ describe("the deployed variables are the function's own", () => {
     const settings = readSettings(environmentOf(reaper(different).template), '.')
     expect(settings).toMatchObject(expected)
     expect(settings.caFile).toMatch(/rds-ca\.pem$/)
+  })
+
+  test('but not where a value of it is known only in the deployment', () => {
+    const users = ['x'.repeat(3_000), Fn.importValue('AppRole')]
+    expect(() => reaper({ policy: { protect: [{ users }] } })).toThrow('write the value itself')
   })
 
   test('a policy that is too long for them goes along as a file', () => {
