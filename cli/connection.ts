@@ -82,16 +82,18 @@ function fromUrl(text: string): Parts {
   const bad =
     'the URL could not be read; expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded'
   if (!/^postgres(ql)?:\/\//.test(text)) throw usage(bad)
+  const elsewhere = /[?&](hostaddr|service)=/.exec(text)?.[1]
+  if (elsewhere) throw usage(`the URL's ${elsewhere} is not understood; expected host and port`)
   try {
     const query = new URL(text.replace(/^postgres(ql)?:/, 'http:')).searchParams
     // The library would open certificate files by itself, and reads sslmode in a way of its own.
     const { host, port, user, password, database } = parse(text.replace(/\?.*$/, ''))
     return given({
       host: query.get('host') ?? host,
-      port,
-      user,
-      password,
-      database,
+      port: query.get('port') ?? port,
+      user: query.get('user') ?? user,
+      password: query.get('password') ?? password,
+      database: query.get('dbname') ?? database,
       sslmode: query.get('sslmode'),
       sslrootcert: query.get('sslrootcert'),
     })

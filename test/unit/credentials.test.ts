@@ -100,6 +100,12 @@ describe('where the command line connects', () => {
       pg,
       { host: 'h', port: 1, user: 'pu', password: 'pp', database: 'pd' },
     ],
+    [
+      "the URL's parameters, as libpq reads them",
+      { url: 'postgres:///d?host=one&port=6432&user=u&password=p%26&dbname=x' },
+      pg,
+      { host: 'one', port: 6432, user: 'u', password: 'p&', database: 'x' },
+    ],
     ['an IPv6 address', { url: 'postgres://u:p@[::1]:6432/d' }, {}, { host: '::1', port: 6432 }],
   ])('%s', async (_, source, env, expected) => {
     expect(await readConnection(source, env).credentials(false)).toMatchObject(expected)
@@ -126,6 +132,12 @@ describe('where the command line connects', () => {
     ['two sources', { url: 'postgres://h', secretArn: 'x' }, {}, 'exclude each other'],
     ['another scheme', { url: 'mysql://u:hush@h' }, {}, 'postgres://'],
     ['a broken URL', { url: 'postgres://u:hush@h:port/d' }, {}, 'postgres://'],
+    [
+      'a parameter that leads to another server',
+      { url: 'postgres://u:hush@h/d?hostaddr=10.0.0.1' },
+      {},
+      'hostaddr is not understood',
+    ],
     ['a port that is none', {}, { PGHOST: 'h', PGPORT: 'x' }, 'port: found "x"'],
     [
       'a mode that verifies nothing',
