@@ -50,7 +50,8 @@ export type Settings = {
 export function readSettings(env: Record<string, string | undefined>, folder: string): Settings {
   const reader = createReader(env)
   const { get, required, choice, problems } = reader
-  const policy = readPolicy(get('SLOTKEEPER_POLICY'), folder, problems)
+  // Set and empty is a mistake of the one that wrote it, and no wish for the default policy.
+  const policy = readPolicy(env.SLOTKEEPER_POLICY, folder, problems)
   const via = choice('SLOTKEEPER_AUTH', ['secret', 'iam'], 'secret')
   const tls = choice('SLOTKEEPER_TLS', ['verify-full', 'off'], 'verify-full')
   const overrides = readOverrides(reader)

@@ -131,7 +131,11 @@ export function parseSecret(
   }
   const { username, password, host, port, dbname } = result.output
   const where = overrides.host ?? host
-  if (where === undefined) throw fail('has no field host, and SLOTKEEPER_HOST is not set either')
+  if (where === undefined) {
+    throw fail(
+      "has no field host, as RDS's own secrets have none: set SLOTKEEPER_HOST for the function, or use --url on the command line",
+    )
+  }
   return {
     host: where,
     port: overrides.port ?? port ?? DEFAULT_PORT,

@@ -54,13 +54,18 @@ function matches(glob: string[], text: string[]): boolean {
   return g === glob.length
 }
 
+/** ::ffff:10.0.9.0, which covers nobody: a session's address is compared as the IPv4 that it is. */
+function isMapped(address: string): boolean {
+  return ipaddr.IPv6.isValid(address) && ipaddr.IPv6.parse(address).isIPv4MappedAddress()
+}
+
 /** True for `local`, and for an IPv4 or IPv6 network in CIDR form. */
 export function isClient(text: string): boolean {
   if (text === 'local') return true
   const [address = ''] = text.split('/')
   // ipaddr.js also reads 10.1 and 012.0.0.1, which people read otherwise.
   const plain = address.includes(':') || ipaddr.IPv4.isValidFourPartDecimal(address)
-  return plain && ipaddr.isValidCIDR(text)
+  return plain && ipaddr.isValidCIDR(text) && !isMapped(address)
 }
 
 function anyGlob(globs: string[], field: (session: Session) => string | null): Test {

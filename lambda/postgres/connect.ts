@@ -25,11 +25,15 @@ const STATEMENT_TIMEOUT_MS = 25_000
 const GOODBYE_MS = 500
 
 /**
- * Set at start-up, so that no statement runs under a role's or a database's own settings: a
- * `search_path` must not put a stranger's function before PostgreSQL's, and
- * `idle_session_timeout` must not end the kept connection.
+ * Set at start-up, before what a role or a database has set: a `search_path` must not put a
+ * stranger's function before PostgreSQL's, `idle_session_timeout` must not end the kept connection,
+ * and without `standard_conforming_strings` a backslash in a statement means something else.
  */
-const OPTIONS = ['-c search_path=pg_catalog,pg_temp', '-c idle_session_timeout=0'].join(' ')
+const OPTIONS = [
+  '-c search_path=pg_catalog,pg_temp',
+  '-c idle_session_timeout=0',
+  '-c standard_conforming_strings=on',
+].join(' ')
 
 /**
  * Opens one session, as an ordinary client or as a walsender (`replication=database`), whose slots

@@ -308,17 +308,19 @@ describe('the statement that ends sessions', () => {
   })
 })
 
-test.each(['extra_float_digits = 0', "datestyle = 'SQL, DMY'", "timezone = 'Asia/Kathmandu'"])(
-  "a setting of the sweep's own role, %s, changes nothing",
-  async (setting) => {
-    const particular = await db.role('particular', REAPER_ROLES)
-    await db.admin.query(`alter role particular set ${setting}`)
-    const victims = await Promise.all(Array.from({ length: 8 }, () => open()))
-    const report = await sweepBy({ users: [app.user] }, 'reap', db.credentials(particular))
-    expect(pidsOf(report.reaped)).toEqual(pidsOf(victims))
-    await db.admin.query('drop role particular')
-  },
-)
+test.each([
+  'standard_conforming_strings = off',
+  'extra_float_digits = 0',
+  "datestyle = 'SQL, DMY'",
+  "timezone = 'Asia/Kathmandu'",
+])("a setting of the sweep's own role, %s, changes nothing", async (setting) => {
+  const particular = await db.role('particular', REAPER_ROLES)
+  await db.admin.query(`alter role particular set ${setting}`)
+  const victims = await Promise.all(Array.from({ length: 8 }, () => open()))
+  const report = await sweepBy({ users: [app.user] }, 'reap', db.credentials(particular))
+  expect(pidsOf(report.reaped)).toEqual(pidsOf(victims))
+  await db.admin.query('drop role particular')
+})
 
 describe('credentials', () => {
   test('of any text let nobody in but by their own error', async () => {

@@ -214,6 +214,12 @@ describe('each mistake is told with its path, what is accepted, and what was fou
       /found "10.1\/16"/,
     ],
     [
+      'a network of IPv4 written as IPv6',
+      { protect: [{ clients: ['::ffff:10.0.9.0/120'] }] },
+      'policy.protect[0].clients[0]:',
+      /found "::ffff:10.0.9.0\/120"/,
+    ],
+    [
       'a host name',
       { protect: [{ clients: ['localhost'] }] },
       'policy.protect[0].clients[0]:',

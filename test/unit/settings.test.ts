@@ -62,6 +62,7 @@ test.each<[Record<string, string>, string]>([
   [{ SLOTKEEPER_TLS: 'off', SLOTKEEPER_HOST: 'db.example' }, 'SLOTKEEPER_TLS: "off" is for'],
   [{ SLOTKEEPER_TLS: 'on' }, 'SLOTKEEPER_TLS: found "on"'],
   [{ SLOTKEEPER_METRICS: 'none' }, 'SLOTKEEPER_METRICS: found "none"'],
+  [{ SLOTKEEPER_POLICY: '' }, 'SLOTKEEPER_POLICY: policy: expected JSON'],
   [{ SLOTKEEPER_POLICY: '{' }, 'SLOTKEEPER_POLICY: policy: expected JSON'],
   [{ SLOTKEEPER_POLICY: '{"keep": -1}' }, 'SLOTKEEPER_POLICY: policy.keep: expected'],
   [{ SLOTKEEPER_POLICY: 'file:none.json' }, 'none.json'],
