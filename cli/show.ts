@@ -94,10 +94,7 @@ export function showSweep(report: Report, verdicts: Verdict[]): string {
       ),
     )
   }
-  const late = (['changed', 'gone'] as const).filter((reason) => report.spared[reason] > 0)
-  for (const reason of late) {
-    parts.push(`${report.spared[reason]} ${reason} between the look and the signal`)
-  }
+  parts.push(...lateLines(report, spared))
   if (report.refused.length > 0) {
     parts.push(
       '',
@@ -116,6 +113,23 @@ export function showSweep(report: Report, verdicts: Verdict[]): string {
     )
   }
   return parts.join('\n')
+}
+
+/** What became of those that were to be reaped, and were spared when their turn came. */
+const lateWords = {
+  changed: 'changed between the look and the signal',
+  gone: 'gone between the look and the signal',
+  advisoryLock: 'took an advisory lock between the look and the signal',
+  budget: 'not reached before the sweep had to end; the next one goes on',
+}
+
+function lateLines(report: Report, listed: { reason: string }[]): string[] {
+  const reasons = Object.keys(lateWords) as (keyof typeof lateWords)[]
+  return reasons.flatMap((reason) => {
+    const before = listed.filter((verdict) => verdict.reason === reason).length
+    const late = report.spared[reason] - before
+    return late > 0 ? [`${late} ${lateWords[reason]}`] : []
+  })
 }
 
 export const entryWords = {

@@ -71,8 +71,11 @@ async function decide(
 async function end(link: Link, victims: ReapVerdict[], deadline: Deadline): Promise<Outcome[]> {
   if (victims.length === 0) return []
   // Of no use in the usual minute, and with all of the driver below it.
-  const { reap } = await import('./postgres/reap.ts')
-  return reap(link, victims, remaining(deadline, SWEEP_MS))
+  const { LEAST_REAP_MS, reap } = await import('./postgres/reap.ts')
+  const left = remaining(deadline, SWEEP_MS)
+  // A statement that the deadline cuts off would leave it open whom it had ended.
+  if (left < LEAST_REAP_MS) return victims.map(() => ({ outcome: 'unsignalled' }))
+  return reap(link, victims, left)
 }
 
 /** A kept connection may have died unseen while the function was frozen: then once more, anew. */

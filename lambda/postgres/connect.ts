@@ -93,7 +93,8 @@ export async function connect(
   } catch (error) {
     socket.destroy()
     if (!offersTls) throw plaintextOnly(error, credentials)
-    throw classify(late ? new Error(`no answer within ${timeoutMs / 1000} s`) : error, credentials)
+    const reason = late ? new Error(`no answer within ${timeoutMs / 1000} s`) : error
+    throw classify(reason, credentials, 'login')
   } finally {
     clearTimeout(timer)
   }
@@ -114,7 +115,7 @@ export async function connect(
           lost = true
           socket.destroy()
         }
-        throw classify(error, credentials)
+        throw classify(error, credentials, 'statement')
       }
     },
     async close() {

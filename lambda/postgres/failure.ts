@@ -39,12 +39,19 @@ const ANY_FAULT = [
   'Check it, and the certificate authorities (SLOTKEEPER_CA_FILE; sslrootcert on the command line).',
 ] as const
 
+/** What the server was asked for. */
+type Request = 'login' | 'statement'
+
 /** Names the kind of an error by SQLSTATE or by the socket's code, never by its text. */
-export function classify(error: unknown, credentials: Credentials): SlotkeeperError {
+export function classify(
+  error: unknown,
+  credentials: Credentials,
+  request: Request,
+): SlotkeeperError {
   const { host, port } = credentials
   const [kind, message] =
     error instanceof DatabaseError
-      ? refusalOf(error, credentials)
+      ? refusalOf(error, credentials, request)
       : (tlsFailureOf(error, `${host}:${port}`) ?? [
           'unreachable',
           `no connection with ${host}:${port}: ${messageOf(error)}. Check that the server runs, the host name, the port, the security groups and the subnets.`,
@@ -54,7 +61,11 @@ export function classify(error: unknown, credentials: Credentials): SlotkeeperEr
 
 type Failure = [kind: Kind, message: string]
 
-function refusalOf(error: DatabaseError, { host, port, user, database }: Credentials): Failure {
+function refusalOf(
+  error: DatabaseError,
+  { host, port, user, database }: Credentials,
+  request: Request,
+): Failure {
   const where = `${host}:${port}`
   const said = `${error.message} (SQLSTATE ${error.code})`
   switch (error.code) {
@@ -71,7 +82,7 @@ function refusalOf(error: DatabaseError, { host, port, user, database }: Credent
           ]
     case '3D000':
       return [
-        'query',
+        'authentication',
         `${where} has no database ${database} (SQLSTATE 3D000). Correct the database name; "postgres" exists on every server.`,
       ]
     case '53300':
@@ -82,8 +93,9 @@ function refusalOf(error: DatabaseError, { host, port, user, database }: Credent
           ]
         : ['exhausted', `every connection slot of ${where} is taken: ${said}.`]
   }
-  return isFatal(error)
-    ? ['unreachable', `${where} ended the connection: ${said}.`]
+  if (isFatal(error)) return ['unreachable', `${where} ended the connection: ${said}.`]
+  return request === 'login'
+    ? ['authentication', `${where} refused to let role ${user} into database ${database}: ${said}.`]
     : ['query', `${where} refused a statement: ${said}.`]
 }
 

@@ -11,6 +11,9 @@ const SETTLE_MS = 3_000
 /** Spent by the server on the first and the last statement, and on the way, ms. */
 const MARGIN_MS = 1_000
 
+/** In less time nobody is signalled, ms. */
+export const LEAST_REAP_MS = SETTLE_MS + MARGIN_MS
+
 /**
  * A look that took longer than this was interrupted, and is taken again with twice the time, ms, so
  * that a slow server gets its turn. It goes through the entry of every connection there may be,
@@ -32,7 +35,8 @@ const LOOK_MS_PER_SLOT = 0.00015
  * - the block with EXCEPTION, because a refusal (42501) would end the whole loop;
  * - advisory locks are read once, before the loop: a session found unchanged began no statement
  *   since the snapshot, so unless it is `active` it took no lock since;
- * - a deadline by the server's clock, for a server that stalls and wakes after the sweep gave up.
+ * - a deadline by the server's clock, for a server that stalls in the loop and wakes after the sweep
+ *   gave up.
  * `victims` and the outcomes travel as settings of this one transaction: DO takes no parameters.
  * `to_timestamp` gives the microseconds back exactly until the year 2106.
  */
@@ -160,7 +164,7 @@ export async function reap(
     stateChange: session.stateChange,
     action,
   }))
-  const signalMs = Math.max(0, timeoutMs - SETTLE_MS - MARGIN_MS)
+  const signalMs = Math.max(0, timeoutMs - LEAST_REAP_MS)
   const sql = REAP(escapeLiteral(JSON.stringify(victims)), signalMs)
   try {
     const [, , [{ outcomes }]] = readAnswer(answerSchema, await link.query(sql, timeoutMs))

@@ -170,6 +170,11 @@ test('exit 3 where no connection comes about', async () => {
     err: expect.stringContaining('refused to let role reaper'),
   })
   expect(wrong.err).not.toContain('hush-hush')
+  const elsewhere = db.server.url(reaper).replace(/[^/]*$/, 'none')
+  expect(await slotkeeper(['sweep', '--url', elsewhere])).toMatchObject({
+    code: 3,
+    err: expect.stringContaining('has no database none'),
+  })
   const nobody = await slotkeeper([
     'sweep',
     '--url',

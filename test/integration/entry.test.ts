@@ -20,7 +20,8 @@ describe('a role or name that the server does not take', () => {
   test.each([
     ['wrong password', { password: 'wrong' }, 'authentication', 'reaper'],
     ['unknown role', { user: 'nobody' }, 'authentication', 'nobody'],
-    ['unknown database', { database: 'no such' }, 'query', 'no such'],
+    ['unknown database', { database: 'no such' }, 'authentication', 'no such'],
+    ['closed database', { database: 'template0' }, 'authentication', 'SQLSTATE 55000'],
   ])('%s', async (_, change, kind, named) => {
     const credentials = { ...db.credentials(reaper), ...change }
     await expect(connect(credentials, false, 'client', SOON_MS)).rejects.toMatchObject({

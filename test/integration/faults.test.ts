@@ -122,7 +122,7 @@ describe('a network that loses packets for good', () => {
   test('in the middle of a sweep: it ends in its time', async () => {
     const victims = await open(2)
     network.judge = (chunk) => (isSignal(chunk) ? 'lose' : 'pass')
-    expectUnknown(await run(1_500), victims)
+    expectUnknown(await run(4_200), victims)
     network.cut()
     network.judge = () => 'pass'
     expect((await run()).reaped).toHaveLength(2)
@@ -152,6 +152,14 @@ test('a deadline in mid-sweep: it stops signalling, and reports what it did', as
   await allEnded(victims.filter(({ pid }) => reaped.has(pid)))
   expect(victims.filter((victim) => victim.isAlive())).toHaveLength(report.spared.budget)
   expect((await run()).reaped).toHaveLength(report.spared.budget)
+})
+
+test('a deadline that leaves no time to reap: nobody is signalled, and nobody refused', async () => {
+  const victims = await open(3)
+  const report = await run(3_000)
+  expect(report).toMatchObject({ reaped: [], refused: [], spared: { budget: 3 } })
+  expect(victims.every((victim) => victim.isAlive())).toBe(true)
+  expect((await run()).reaped).toHaveLength(3)
 })
 
 describe('a password that is rotated', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { showSweep } from '../../cli/show.ts'
 import { distribution, measure, measureFailure } from '../../lambda/core/measurements.ts'
 import { type Entry, type Mode, makeReport, type Outcome } from '../../lambda/core/report.ts'
 import type { Session } from '../../lambda/core/session.ts'
@@ -15,6 +16,7 @@ function sweep(
   entry: Entry = 'warm',
 ) {
   const look = snapshot(sessions)
+  const verdicts = judge(look, strict)
   const report = makeReport({
     target: 'shop',
     mode,
@@ -22,10 +24,10 @@ function sweep(
     at: '2026-01-01T00:00:00.000Z',
     durationMs: 21,
     snapshot: look,
-    verdicts: judge(look, strict),
+    verdicts,
     outcomes,
   })
-  return { look, report }
+  return { look, verdicts, report }
 }
 
 function metricOf(
@@ -102,18 +104,20 @@ describe('the report', () => {
     })
   })
 
-  test.each<[Outcome, object]>([
-    [{ outcome: 'changed' }, { spared: { changed: 1 } }],
-    [{ outcome: 'gone' }, { spared: { gone: 1 } }],
-    [{ outcome: 'advisoryLock' }, { spared: { advisoryLock: 1 } }],
-    [{ outcome: 'unsignalled' }, { spared: { budget: 1 } }],
+  test.each<[Outcome, object, string]>([
+    [{ outcome: 'changed' }, { spared: { changed: 1 } }, '1 changed'],
+    [{ outcome: 'gone' }, { spared: { gone: 1 } }, '1 gone'],
+    [{ outcome: 'advisoryLock' }, { spared: { advisoryLock: 1 } }, '1 took an advisory lock'],
+    [{ outcome: 'unsignalled' }, { spared: { budget: 1 } }, '1 not reached'],
     [
       { outcome: 'refused', sqlstate: '42501', message: 'no' },
       { refused: [{ pid: 9, sqlstate: '42501', message: 'no' }] },
+      'Refused 1',
     ],
-  ])('of the outcome %o', (outcome, expected) => {
-    const { report } = sweep([session({ pid: 9 })], [outcome])
+  ])('of the outcome %o', (outcome, expected, shown) => {
+    const { report, verdicts } = sweep([session({ pid: 9 })], [outcome])
     expect(report).toMatchObject({ reaped: [], ...expected })
+    expect(showSweep(report, verdicts)).toContain(shown)
   })
 
   test('pairs outcomes with their sessions', () => {
