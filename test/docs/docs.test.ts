@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { App } from 'aws-cdk-lib'
 import { describe, expect, test } from 'vitest'
 import { markdown, type Result } from '../../bench/table.ts'
+import { readContext, refusePlaceholders } from '../../infra/context.ts'
+import { addStacks } from '../../infra/stacks.ts'
 import { measure, measureFailure } from '../../lambda/core/measurements.ts'
 import { parsePolicy, parsePolicyText } from '../../lambda/core/policy.ts'
 import { makeReport } from '../../lambda/core/report.ts'
@@ -9,14 +12,42 @@ import { readSettings } from '../../lambda/settings.ts'
 
 const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
 
-const policies = ['README.md', 'docs/policy.md'].flatMap((file) =>
-  [...read(file).matchAll(/```json\n([\s\S]*?)```/g)].map(([, json = '']) => [file, json] as const),
+const json = ['README.md', 'docs/policy.md'].flatMap((file) =>
+  [...read(file).matchAll(/```json\n([\s\S]*?)```/g)].map(([, text = '']) => [file, text] as const),
 )
+const policies = json.filter(([, text]) => text.startsWith('{'))
 
 describe('every policy in the documents is valid', () => {
   test.each(policies)('%s %s', (_, json) => {
     expect(parsePolicyText(json)).toMatchObject({ ok: true })
   })
+})
+
+test('the cdk.json of the README would be deployed, once its host is a real one', () => {
+  const [[, fragment = ''] = []] = json.filter(([, text]) => !text.startsWith('{'))
+  const context = readContext(JSON.parse(`{${fragment}}`).slotkeeper)
+  const app = new App()
+  addStacks(app, context)
+  expect(app.synth().stacks.map(({ stackName }) => stackName)).toContain('Slotkeeper-shop')
+  expect(() => refusePlaceholders(context)).toThrow('is a placeholder')
+})
+
+test('docs/operations.md names every key of cdk.json', () => {
+  const keysOf = (context: object) => {
+    const [, keys = ''] =
+      /unknown key; expected an object with (.+), found/.exec(refusal(context)) ?? []
+    return keys.split(', ')
+  }
+  const refusal = (context: object) => {
+    try {
+      return JSON.stringify(readContext(context))
+    } catch (error) {
+      return String(error)
+    }
+  }
+  const keys = [...keysOf({ '?': 1, targets: [] }), ...keysOf({ targets: [{ '?': 1 }] })]
+  expect(keys.length).toBeGreaterThan(15)
+  for (const key of keys) expect(read('docs/operations.md')).toContain(`\`${key}\``)
 })
 
 test('the default policy is the one that is documented', () => {
