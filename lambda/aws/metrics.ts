@@ -61,7 +61,10 @@ async function putMetricData(
   }
 }
 
-/** The same as one line of the CloudWatch embedded metric format, which CloudWatch Logs extracts. */
+/**
+ * The same as one line of the CloudWatch embedded metric format, which CloudWatch Logs extracts. The
+ * form of a distribution is missing from its specification; it is the one that AWS's own metrique writes.
+ */
 export function embedded(
   measurements: Measurement[],
   { namespace, target }: Destination,
