@@ -32,10 +32,12 @@ export async function sweep(
 ): Promise<Swept> {
   const started = performance.now()
   const { link, snapshot: seen } = await look(gate, deadline)
+  const seenAt = performance.now()
+  const serverNow = () => seen.atMs + performance.now() - seenAt
   try {
     const { snapshot, verdicts } = await decide(link, seen, policy, deadline)
     const victims = mode === 'reap' ? reapVerdicts(verdicts) : []
-    const outcomes = await end(link, victims, deadline)
+    const outcomes = await end(link, victims, deadline, serverNow)
     const report = makeReport({
       target,
       mode,
@@ -68,14 +70,19 @@ async function decide(
   return { snapshot, verdicts: judge(snapshot, policy) }
 }
 
-async function end(link: Link, victims: ReapVerdict[], deadline: Deadline): Promise<Outcome[]> {
+async function end(
+  link: Link,
+  victims: ReapVerdict[],
+  deadline: Deadline,
+  serverNow: () => number,
+): Promise<Outcome[]> {
   if (victims.length === 0) return []
   // Of no use in the usual minute, and with all of the driver below it.
   const { LEAST_REAP_MS, reap } = await import('./postgres/reap.ts')
   const left = remaining(deadline, SWEEP_MS)
   // A statement that the deadline cuts off would leave it open whom it had ended.
   if (left < LEAST_REAP_MS) return victims.map(() => ({ outcome: 'unsignalled' }))
-  return reap(link, victims, left)
+  return reap(link, victims, left, serverNow())
 }
 
 /** A kept connection may have died unseen while the function was frozen: then once more, anew. */

@@ -35,16 +35,16 @@ const LOOK_MS_PER_SLOT = 0.00015
  * - the block with EXCEPTION, because a refusal (42501) would end the whole loop;
  * - advisory locks are read once, before the loop: a session found unchanged began no statement
  *   since the snapshot, so unless it is `active` it took no lock since;
- * - a deadline by the server's clock, for a server that stalls in the loop and wakes after the sweep
- *   gave up.
+ * - an instant of the server's clock at which it stops, for a server that stalls before the loop or in
+ *   it, and wakes after the sweep gave up.
  * `victims` and the outcomes travel as settings of this one transaction: DO takes no parameters.
  * `to_timestamp` gives the microseconds back exactly until the year 2106.
  */
-const REAP = (victims: string, signalMs: number) => `
+const REAP = (victims: string, stopAtMs: number) => `
 select set_config('slotkeeper.victims', ${victims}, true);
 do $slotkeeper$
 declare
-  stop_at constant timestamptz := clock_timestamp() + interval '${signalMs} ms';
+  stop_at constant timestamptz := to_timestamp(${stopAtMs / 1000});
   look_time constant interval := interval '${LOOK_MS} ms'
     + interval '${LOOK_MS_PER_SLOT} ms' * current_setting('max_connections')::int;
   holders constant int[] :=
@@ -149,6 +149,7 @@ const answerSchema = v.strictTuple([
 /**
  * Ends each session that still is what the snapshot showed, and looks whether it is gone.
  * @param timeoutMs for all of it; signalling stops early enough to tell what was done
+ * @param nowMs by the server's clock, ms since the epoch
  * @returns one outcome for each verdict, in their order. Where the statement as a whole got no
  *   answer nobody knows whom it ended, and that is what the outcomes say.
  */
@@ -156,6 +157,7 @@ export async function reap(
   link: Link,
   verdicts: ReapVerdict[],
   timeoutMs: number,
+  nowMs: number,
 ): Promise<Outcome[]> {
   const victims = verdicts.map(({ session, action }) => ({
     pid: session.pid,
@@ -164,8 +166,8 @@ export async function reap(
     stateChange: session.stateChange,
     action,
   }))
-  const signalMs = Math.max(0, timeoutMs - LEAST_REAP_MS)
-  const sql = REAP(escapeLiteral(JSON.stringify(victims)), signalMs)
+  const stopAtMs = nowMs + timeoutMs - LEAST_REAP_MS
+  const sql = REAP(escapeLiteral(JSON.stringify(victims)), stopAtMs)
   try {
     const [, , [{ outcomes }]] = readAnswer(answerSchema, await link.query(sql, timeoutMs))
     if (outcomes.length === verdicts.length) return outcomes

@@ -239,6 +239,25 @@ test('a server that stops answering: the sweep ends in its time, and says so', a
   expect((await run()).entry).toBe('client')
 })
 
+test('a server that stalls before it signals: once the sweep gave up it ends nobody', async () => {
+  await run()
+  const victims = await open(3)
+  const [own] = (await ownSessions()) as [number]
+  network.judge = (chunk) => {
+    if (isSignal(chunk)) process.kill(own, 'SIGSTOP')
+    return 'pass'
+  }
+  try {
+    expectUnknown(await run(4_200), victims)
+  } finally {
+    process.kill(own, 'SIGCONT')
+  }
+  network.judge = () => 'pass'
+  await until(async () => !(await ownSessions()).includes(own))
+  expect(victims.every((victim) => victim.isAlive())).toBe(true)
+  expect((await run()).reaped).toHaveLength(3)
+})
+
 test('a name that can not be resolved: the sweep says so, and the next one finds it', async () => {
   credentials = { ...credentials, host: 'no-such-host.invalid' }
   await expect(run()).rejects.toMatchObject({

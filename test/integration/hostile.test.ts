@@ -282,13 +282,14 @@ describe('the statement that ends sessions', () => {
     const plain = await open(app, setName('plain'))
     const link = await db.link(reaper)
     const said: string[] = []
+    const now = Date.now()
     const end = async (pids: number[]) => {
       const snapshot = await takeSnapshot(link, LOOK_MS)
       const verdicts = judge(
         { ...snapshot, sessions: snapshot.sessions.filter(({ pid }) => pids.includes(pid)) },
         parsed({ rules: [{ name: 'all', state: 'idle', olderThan: '0s' }] }),
       ) as ReapVerdict[]
-      return reap(overheard(link, said), verdicts, SWEEP_MS)
+      return reap(overheard(link, said), verdicts, SWEEP_MS, now)
     }
     expect(await end(pidsOf(victims))).toEqual(NAMES.map(() => ({ outcome: 'reaped' })))
     expect(await end([plain.pid])).toEqual([{ outcome: 'reaped' }])

@@ -30,7 +30,7 @@ async function condemn(
 
 test('ends an idle session and says so only when it is gone', async () => {
   const victim = await db.open(app, 'victim')
-  const outcomes = await reap(link, await condemn([victim]), REAP_MS)
+  const outcomes = await reap(link, await condemn([victim]), REAP_MS, Date.now())
   expect(outcomes).toEqual([{ outcome: 'reaped' }])
   expect(await db.stateOf(victim.pid)).toBeUndefined()
   await victim.ended
@@ -40,7 +40,7 @@ test('spares a session that ran a query since the snapshot', async () => {
   const busy = await db.open(app, 'busy')
   const verdicts = await condemn([busy])
   await busy.client.query('select 1')
-  expect(await reap(link, verdicts, REAP_MS)).toEqual([{ outcome: 'changed' }])
+  expect(await reap(link, verdicts, REAP_MS, Date.now())).toEqual([{ outcome: 'changed' }])
   expect(busy.isAlive()).toBe(true)
 })
 
@@ -48,13 +48,15 @@ test('spares a session that began a transaction since the snapshot', async () =>
   const busy = await db.open(app, 'busy')
   const verdicts = await condemn([busy])
   await busy.client.query('begin')
-  expect(await reap(link, verdicts, REAP_MS)).toEqual([{ outcome: 'changed' }])
+  expect(await reap(link, verdicts, REAP_MS, Date.now())).toEqual([{ outcome: 'changed' }])
   expect(await db.stateOf(busy.pid)).toBe('idle in transaction')
 })
 
 test('spares one that took an advisory lock unseen by the snapshot', async () => {
   const holder = await db.open(app, 'holder', 'select pg_advisory_lock(1)')
-  expect(await reap(link, await condemn([holder]), REAP_MS)).toEqual([{ outcome: 'advisoryLock' }])
+  expect(await reap(link, await condemn([holder]), REAP_MS, Date.now())).toEqual([
+    { outcome: 'advisoryLock' },
+  ])
   expect(holder.isAlive()).toBe(true)
 })
 
@@ -65,7 +67,7 @@ test('takes a process of the same pid for another session', async () => {
     ...verdict,
     session: { ...verdict?.session, backendStart: '1.000000' },
   } as ReapVerdict
-  expect(await reap(link, [earlier], REAP_MS)).toEqual([{ outcome: 'gone' }])
+  expect(await reap(link, [earlier], REAP_MS, Date.now())).toEqual([{ outcome: 'gone' }])
   expect(other.isAlive()).toBe(true)
 })
 
@@ -74,14 +76,14 @@ test('a session that has ended by itself is gone', async () => {
   const verdicts = await condemn([quick])
   await quick.client.end()
   await until(async () => (await db.stateOf(quick.pid)) === undefined)
-  expect(await reap(link, verdicts, REAP_MS)).toEqual([{ outcome: 'gone' }])
+  expect(await reap(link, verdicts, REAP_MS, Date.now())).toEqual([{ outcome: 'gone' }])
 })
 
 test('one refusal hides nothing and stops nobody', async () => {
   const before = await db.open(app, 'before')
   const superuser = await db.open(undefined, 'superuser')
   const after = await db.open(app, 'after')
-  const outcomes = await reap(link, await condemn([before, superuser, after]), REAP_MS)
+  const outcomes = await reap(link, await condemn([before, superuser, after]), REAP_MS, Date.now())
   expect(outcomes).toEqual([
     { outcome: 'reaped' },
     { outcome: 'refused', sqlstate: '42501', message: expect.stringMatching(/superuser/i) },
@@ -95,7 +97,7 @@ test('cancels a query and leaves its session', async () => {
   const query = slow.client.query('select pg_sleep(60)')
   const canceled = expect(query).rejects.toMatchObject({ code: '57014' })
   await until(async () => (await db.stateOf(slow.pid)) === 'active')
-  expect(await reap(link, await condemn([slow], 'cancel'), REAP_MS)).toEqual([
+  expect(await reap(link, await condemn([slow], 'cancel'), REAP_MS, Date.now())).toEqual([
     { outcome: 'reaped' },
   ])
   await canceled
@@ -107,7 +109,7 @@ test('tells a session that took the signal and is still there', async () => {
   const verdicts = await condemn([stuck])
   process.kill(stuck.pid, 'SIGSTOP')
   try {
-    expect(await reap(link, verdicts, REAP_MS)).toEqual([
+    expect(await reap(link, verdicts, REAP_MS, Date.now())).toEqual([
       { outcome: 'refused', sqlstate: '00000', message: expect.stringContaining('still there') },
     ])
   } finally {
@@ -118,7 +120,9 @@ test('tells a session that took the signal and is still there', async () => {
 
 test('stops signalling when its time is used up, and says whom it left', async () => {
   const victim = await db.open(app, 'late')
-  expect(await reap(link, await condemn([victim]), 4_000)).toEqual([{ outcome: 'unsignalled' }])
+  expect(await reap(link, await condemn([victim]), 4_000, Date.now())).toEqual([
+    { outcome: 'unsignalled' },
+  ])
   expect(victim.isAlive()).toBe(true)
 })
 
@@ -126,7 +130,7 @@ test('without pg_signal_backend every signal is refused, and told', async () => 
   const powerless = await db.role('powerless', ['pg_monitor'])
   const other = await db.link(powerless)
   const victim = await db.open(app, 'victim')
-  expect(await reap(other, await condemn([victim]), REAP_MS)).toEqual([
+  expect(await reap(other, await condemn([victim]), REAP_MS, Date.now())).toEqual([
     { outcome: 'refused', sqlstate: '42501', message: expect.any(String) },
   ])
   await other.close()
@@ -137,7 +141,7 @@ test(`ends ${MANY} sessions in one sweep`, async () => {
   while (crowd.length < MANY) {
     crowd.push(...(await Promise.all(Array.from({ length: 20 }, () => db.open(app, 'crowd')))))
   }
-  const outcomes = await reap(link, await condemn(crowd), REAP_MS)
+  const outcomes = await reap(link, await condemn(crowd), REAP_MS, Date.now())
   expect(outcomes).toHaveLength(MANY)
   expect(outcomes.every(({ outcome }) => outcome === 'reaped')).toBe(true)
   await Promise.all(crowd.map(({ ended }) => ended))
@@ -173,7 +177,7 @@ test('works on a read replica, where nothing can be written', async () => {
     action: 'terminate',
     why: '',
   }
-  expect(await reap(replica, [verdict], REAP_MS)).toEqual([{ outcome: 'reaped' }])
+  expect(await reap(replica, [verdict], REAP_MS, Date.now())).toEqual([{ outcome: 'reaped' }])
   await victim.ended
   await replica.close()
   await standby.stop()

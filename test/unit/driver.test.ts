@@ -204,7 +204,7 @@ async function meet<T>(
 /** A look, and the end of all idle sessions that it showed. */
 async function sweep(link: Link, timeoutMs: number): Promise<Outcome[]> {
   const verdicts = reapVerdicts(judge(await takeSnapshot(link, timeoutMs), everyIdle))
-  return verdicts.length === 0 ? [] : reap(link, verdicts, timeoutMs)
+  return verdicts.length === 0 ? [] : reap(link, verdicts, timeoutMs, Date.now())
 }
 
 /** What a sweep may come to where the server never told an outcome. */
