@@ -14,6 +14,7 @@ const exitCodes: Record<Kind, number> = {
   settings: EXIT_USAGE,
   credentials: EXIT_NO_CONNECTION,
   authentication: EXIT_NO_CONNECTION,
+  forbidden: EXIT_NO_CONNECTION,
   exhausted: EXIT_NO_CONNECTION,
   limited: EXIT_NO_CONNECTION,
   unreachable: EXIT_NO_CONNECTION,

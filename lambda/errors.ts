@@ -2,7 +2,8 @@
  * What went wrong, by what the person who reads it has to do:
  * - `settings`: correct the configuration, the event or the policy
  * - `credentials`: correct the secret, or the permission to read it
- * - `authentication`: the server does not let the role into the database
+ * - `authentication`: the server does not accept the password or token
+ * - `forbidden`: the server does not let the role into the database, whatever its password
  * - `exhausted`: every slot is taken and this role has no other way in
  * - `limited`: the role's or the database's own connection limit is used up, not the server
  * - `unreachable`: network, DNS, or a server that does not answer
@@ -15,6 +16,7 @@ export type Kind =
   | 'settings'
   | 'credentials'
   | 'authentication'
+  | 'forbidden'
   | 'exhausted'
   | 'limited'
   | 'unreachable'

@@ -38,7 +38,7 @@ const OPTIONS = [
 /**
  * Opens one session, as an ordinary client or as a walsender (`replication=database`), whose slots
  * are counted apart and which can run SQL by the simple protocol.
- * @throws SlotkeeperError of kind `exhausted`, `limited`, `authentication`, `unreachable`, `tls` or `query`
+ * @throws SlotkeeperError of kind `exhausted`, `limited`, `authentication`, `forbidden`, `unreachable` or `tls`
  */
 export async function connect(
   credentials: Credentials,

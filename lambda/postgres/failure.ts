@@ -82,7 +82,7 @@ function refusalOf(
           ]
     case '3D000':
       return [
-        'authentication',
+        'forbidden',
         `${where} has no database ${database} (SQLSTATE 3D000). Correct the database name; "postgres" exists on every server.`,
       ]
     case '53300':
@@ -95,7 +95,7 @@ function refusalOf(
   }
   if (isFatal(error)) return ['unreachable', `${where} ended the connection: ${said}.`]
   return request === 'login'
-    ? ['authentication', `${where} refused to let role ${user} into database ${database}: ${said}.`]
+    ? ['forbidden', `${where} refused to let role ${user} into database ${database}: ${said}.`]
     : ['query', `${where} refused a statement: ${said}.`]
 }
 

@@ -224,7 +224,7 @@ test.each([
     'could not be read',
   ],
   ['unreachable database', { SLOTKEEPER_PORT: '1' }, 'unreachable', '127.0.0.1:1'],
-  ['unknown database', { SLOTKEEPER_DATABASE: 'none' }, 'authentication', 'none'],
+  ['unknown database', { SLOTKEEPER_DATABASE: 'none' }, 'forbidden', 'none'],
 ])('%s: fails, and says so in the metrics', async (_, environment, kind, named) => {
   const lambda = await start(environment)
   const { ok, payload } = await lambda.invoke({})

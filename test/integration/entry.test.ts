@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import type { Credentials } from '../../lambda/aws/credentials.ts'
+import { SlotkeeperError } from '../../lambda/errors.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
 import { createGate, deadlineIn } from '../../lambda/postgres/entry.ts'
 import { REAPER_ROLES, testServer, until } from '../support/server.ts'
@@ -20,14 +21,27 @@ describe('a role or name that the server does not take', () => {
   test.each([
     ['wrong password', { password: 'wrong' }, 'authentication', 'reaper'],
     ['unknown role', { user: 'nobody' }, 'authentication', 'nobody'],
-    ['unknown database', { database: 'no such' }, 'authentication', 'no such'],
-    ['closed database', { database: 'template0' }, 'authentication', 'SQLSTATE 55000'],
+    ['unknown database', { database: 'no such' }, 'forbidden', 'no such'],
+    ['closed database', { database: 'template0' }, 'forbidden', 'SQLSTATE 55000'],
   ])('%s', async (_, change, kind, named) => {
     const credentials = { ...db.credentials(reaper), ...change }
     await expect(connect(credentials, false, 'client', SOON_MS)).rejects.toMatchObject({
       kind,
       message: expect.stringContaining(named),
     })
+  })
+
+  test.each([
+    ['password', { password: 'wrong' }, [false, true]],
+    ['database', { database: 'no such' }, [false]],
+  ])('the secret is read again for a wrong password alone: %s', async (_, change, expected) => {
+    const reads: boolean[] = []
+    const gate = createGate(async (fresh) => {
+      reads.push(fresh)
+      return { ...db.credentials(reaper), ...change }
+    }, false)
+    await expect(gate.open(deadlineIn(SOON_MS))).rejects.toBeInstanceOf(SlotkeeperError)
+    expect(reads).toEqual(expected)
   })
 
   test('the password is not told', async () => {
