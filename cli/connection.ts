@@ -81,11 +81,12 @@ function given(parts: Record<string, string | null | undefined>): Parts {
 function fromUrl(text: string): Parts {
   const bad =
     'the URL could not be read; expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded'
-  if (!/^postgres(ql)?:\/\//.test(text)) throw usage(bad)
-  const elsewhere = /[?&](hostaddr|service)=/.exec(text)?.[1]
+  const url = text.replace(/^postgres(ql)?:(?=\/\/)/, 'http:')
+  if (url === text || !URL.canParse(url)) throw usage(bad)
+  const query = new URL(url).searchParams
+  const elsewhere = ['hostaddr', 'service'].find((name) => query.has(name))
   if (elsewhere) throw usage(`the URL's ${elsewhere} is not understood; expected host and port`)
   try {
-    const query = new URL(text.replace(/^postgres(ql)?:/, 'http:')).searchParams
     // The library would open certificate files by itself, and reads sslmode in a way of its own.
     const { host, port, user, password, database } = parse(text.replace(/\?.*$/, ''))
     return given({

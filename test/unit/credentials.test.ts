@@ -106,6 +106,12 @@ describe('where the command line connects', () => {
       pg,
       { host: 'one', port: 6432, user: 'u', password: 'p&', database: 'x' },
     ],
+    [
+      'a password that looks like a parameter',
+      { url: 'postgres://u:p&service=x@one/d' },
+      {},
+      { host: 'one', password: 'p&service=x' },
+    ],
     ['an IPv6 address', { url: 'postgres://u:p@[::1]:6432/d' }, {}, { host: '::1', port: 6432 }],
   ])('%s', async (_, source, env, expected) => {
     expect(await readConnection(source, env).credentials(false)).toMatchObject(expected)
