@@ -99,7 +99,7 @@ function definitions(props: ReaperAlarmsProps): Record<string, Definition> {
       minutes: 3,
       // A full server that lets no sweep in sends no count, and is no reason to call it over.
       missing: TreatMissingData.IGNORE,
-      description: `over ${slotsUsedPercent} % of the slots that ordinary roles can use are taken. See in the dashboard which state grows, and run "slotkeeper sweep --observe" to see whose sessions they are.`,
+      description: `over ${slotsUsedPercent} % of the slots that ordinary roles can use are taken. See in the dashboard which state grows, and in pg_stat_activity whose sessions they are; "slotkeeper sweep --observe" shows which of them the policy would end.`,
     },
     Exhausted: {
       metric: metrics.of('Exhausted'),
@@ -145,7 +145,7 @@ function definitions(props: ReaperAlarmsProps): Record<string, Definition> {
       threshold: 0,
       minutes: 3,
       description:
-        'the server refused to end sessions that the policy condemns. The log has the SQLSTATE of each: with 42501, GRANT pg_signal_backend to the role; with 00000, the session does not react to the signal.',
+        'the server refused to end sessions that the policy condemns. The log has the SQLSTATE of each: with 42501, GRANT pg_signal_backend to the role; with 00000, it was still there 3 s after its signal, as is usual after a mass reap: look again in a minute.',
     },
     OldTransaction: {
       metric: metrics.of('OldestTransactionAge'),
