@@ -5,7 +5,7 @@ import { loadCloudWatch, publish } from './aws/metrics.ts'
 import { type Churn, poolFields, stubborn } from './core/churn.ts'
 import { measure, measureFailure } from './core/measurements.ts'
 import { hint } from './core/nearest.ts'
-import type { Mode, Report } from './core/report.ts'
+import { type Mode, type Report, reapVerdicts } from './core/report.ts'
 import { brief } from './core/schema.ts'
 import { messageOf, SlotkeeperError } from './errors.ts'
 import { log } from './log.ts'
@@ -82,7 +82,7 @@ function asFailure(error: unknown): SlotkeeperError {
 }
 
 function logSweep({ verdicts, report, churn }: Swept): void {
-  const byPid = new Map(verdicts.map((verdict) => [verdict.session.pid, verdict]))
+  const byPid = new Map(reapVerdicts(verdicts).map((verdict) => [verdict.session.pid, verdict]))
   for (const reaped of report.reaped) {
     const message = report.mode === 'reap' ? 'reaped' : 'would reap'
     log('INFO', message, { target, ...reaped, why: byPid.get(reaped.pid)?.why })
