@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { expect } from 'vitest'
 
 /** What drives a terminal, ends a text, reorders it, or means something to SQL, JSON or a glob. */
 const PIECES =
@@ -27,4 +28,16 @@ export function expressionOf(written: string): RegExp {
     return character.replace(/[\\^$.+()[\]{}|/]/, '\\$&')
   })
   return new RegExp(`^${parts.join('')}$`, 'u')
+}
+
+/** Of the processor's time, which what else runs here does not change. */
+const FAST_MS = 4_000
+
+/** Fails with what was thrown, and where one call takes long, however large its input. */
+export function inTime<T>(run: () => T): T {
+  const before = process.cpuUsage()
+  const result = run()
+  const { user, system } = process.cpuUsage(before)
+  expect((user + system) / 1000).toBeLessThan(FAST_MS)
+  return result
 }
