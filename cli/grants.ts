@@ -1,7 +1,7 @@
 import { createRole, grants } from '../lambda/core/grants.ts'
 import { printable } from '../lambda/core/text.ts'
 import { connect } from '../lambda/postgres/connect.ts'
-import { lookAtServer } from '../lambda/postgres/grant.ts'
+import { readServerKind } from '../lambda/postgres/grant.ts'
 import { readConnection, type Source } from './connection.ts'
 import { writeOut } from './show.ts'
 
@@ -14,10 +14,10 @@ export async function runGrants(options: GrantsOptions): Promise<number> {
   const { credentials, tls } = readConnection(options, process.env)
   const link = await connect(await credentials(false), tls, 'client', CONNECT_MS)
   try {
-    const server = await lookAtServer(link)
     const { role, iam } = options
+    const server = await readServerKind(link, role)
     writeOut(
-      `-- The least role for Slotkeeper on PostgreSQL ${Math.floor(server.serverVersion / 10000)}${server.onRds ? ', RDS' : ''}. Run it as an administrator.`,
+      `-- The least role for Slotkeeper on PostgreSQL ${Math.floor(server.serverVersion / 10000)}${server.onRds ? ', RDS' : ''}. Run it as an administrator, in the database that the sweep connects to.`,
     )
     writeOut(createRole(role))
     if (!iam)

@@ -20,6 +20,7 @@ const exitCodes: Record<Kind, number> = {
   unreachable: EXIT_NO_CONNECTION,
   tls: EXIT_NO_CONNECTION,
   blind: EXIT_REFUSED,
+  rights: EXIT_REFUSED,
   query: EXIT_REFUSED,
   publish: EXIT_REFUSED,
 }

@@ -9,6 +9,7 @@
  * - `unreachable`: network, DNS, or a server that does not answer
  * - `tls`: the server's certificate, or its lack of TLS
  * - `blind`: the role can't see other roles' sessions
+ * - `rights`: the role lacks a right that the sweep needs; the message has the GRANT
  * - `query`: the server refused a statement of the sweep
  * - `publish`: CloudWatch did not take the metrics
  */
@@ -22,6 +23,7 @@ export type Kind =
   | 'unreachable'
   | 'tls'
   | 'blind'
+  | 'rights'
   | 'query'
   | 'publish'
 

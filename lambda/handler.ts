@@ -2,8 +2,9 @@ import { fileURLToPath } from 'node:url'
 import type { Context } from 'aws-lambda'
 import { iamCredentials, secretCredentials } from './aws/credentials.ts'
 import { loadCloudWatch, publish } from './aws/metrics.ts'
-import { type Churn, poolFields, stubborn } from './core/churn.ts'
+import { poolFields, stubborn } from './core/churn.ts'
 import { measure, measureFailure } from './core/measurements.ts'
+import type { Memory } from './core/memory.ts'
 import { hint } from './core/nearest.ts'
 import { type Mode, type Report, reapVerdicts } from './core/report.ts'
 import { brief } from './core/schema.ts'
@@ -27,7 +28,7 @@ const gate = createGate(
   caFile !== false && { ca: readCertificates(caFile, region), verifyName: true },
 )
 
-let churn: Churn | undefined
+let memory: Memory | undefined
 
 /**
  * One sweep. Its metrics are published whether it succeeds or not, and a failure of either fails
@@ -36,12 +37,12 @@ let churn: Churn | undefined
 export async function handler(event: unknown, context?: Context): Promise<Report> {
   const mode = readMode(event)
   const started = performance.now()
-  const order = { target, policy, mode, before: churn }
+  const order = { target, policy, mode, before: memory }
   const sweeping = sweep(gate, order, deadlineIn(timeLeft(context))).catch(asFailure)
   // Loaded while the database connects; where that fails, so does the publishing, and says so.
   if (metrics.via === 'cloudwatch') loadCloudWatch().catch(asFailure)
   const result = await sweeping
-  if (!(result instanceof SlotkeeperError)) churn = result.churn
+  if (!(result instanceof SlotkeeperError)) memory = result.memory
   const measurements =
     result instanceof SlotkeeperError
       ? measureFailure(gate.metFullServer(), Math.round(performance.now() - started), metrics.set)
@@ -81,7 +82,7 @@ function asFailure(error: unknown): SlotkeeperError {
   return new SlotkeeperError('query', `unexpected failure: ${messageOf(error)}`, { cause: error })
 }
 
-function logSweep({ verdicts, report, churn }: Swept): void {
+function logSweep({ verdicts, report, memory }: Swept): void {
   const byPid = new Map(reapVerdicts(verdicts).map((verdict) => [verdict.session.pid, verdict]))
   for (const reaped of report.reaped) {
     const message = report.mode === 'reap' ? 'reaped' : 'would reap'
@@ -91,7 +92,7 @@ function logSweep({ verdicts, report, churn }: Swept): void {
     const verdict = byPid.get(refused.pid)
     log('WARN', 'refused', { target, ...refused, ...(verdict && poolFields(verdict.session)) })
   }
-  for (const { pool, reaped, sweeps } of stubborn(churn)) {
+  for (const { pool, reaped, sweeps } of stubborn(memory.churn)) {
     const why = `the pool came back as fast as it was reaped, ${sweeps} sweeps in a row: bound it or mend the leak in this application`
     log('WARN', 'reaping does not help', { target, ...pool, reaped, sweeps, why })
   }

@@ -1,19 +1,19 @@
-import { type Churn, follow } from './core/churn.ts'
+import { follow } from './core/churn.ts'
+import { type Memory, recall, remember } from './core/memory.ts'
 import type { Policy } from './core/policy.ts'
 import { type Mode, makeReport, type Outcome, type Report, reapVerdicts } from './core/report.ts'
-import { type Snapshot, withLockHolders } from './core/session.ts'
-import { hangsOnLocks, judge, type ReapVerdict, type Verdict } from './core/verdicts.ts'
+import { type Snapshot, withHolders } from './core/session.ts'
+import { dependsOnHolders, judge, type ReapVerdict, type Verdict } from './core/verdicts.ts'
 import { SlotkeeperError } from './errors.ts'
 import type { Link } from './postgres/connect.ts'
 import { type Deadline, type Gate, remaining, SWEEP_MS } from './postgres/entry.ts'
-import { findLockHolders } from './postgres/locks.ts'
 import { takeSnapshot } from './postgres/snapshot.ts'
 
 /** The first look over a kept connection is its check for life too, and has to answer soon. */
 const WARM_LOOK_MS = 3_000
 const LOOK_MS = 5_000
 
-export type Swept = { snapshot: Snapshot; verdicts: Verdict[]; report: Report; churn: Churn }
+export type Swept = { snapshot: Snapshot; verdicts: Verdict[]; report: Report; memory: Memory }
 
 /**
  * One pass over one target: look, decide, reap, report.
@@ -27,7 +27,7 @@ export async function sweep(
     policy,
     mode,
     before,
-  }: { target: string; policy: Policy; mode: Mode; before?: Churn | undefined },
+  }: { target: string; policy: Policy; mode: Mode; before?: Memory | undefined },
   deadline: Deadline,
 ): Promise<Swept> {
   const started = performance.now()
@@ -35,7 +35,7 @@ export async function sweep(
   const seenAt = performance.now()
   const serverNow = () => seen.atMs + performance.now() - seenAt
   try {
-    const { snapshot, verdicts } = await decide(link, seen, policy, deadline)
+    const { snapshot, verdicts } = await decide(link, recall(before, seen), policy, deadline)
     const victims = mode === 'reap' ? reapVerdicts(verdicts) : []
     const outcomes = await end(link, victims, deadline, serverNow)
     const report = makeReport({
@@ -46,17 +46,18 @@ export async function sweep(
       durationMs: Math.round(performance.now() - started),
       snapshot,
       verdicts,
-      before,
+      before: before?.churn,
       outcomes,
     })
     const reaped = mode === 'reap' ? report.reaped : []
-    return { snapshot, verdicts, report, churn: follow(before, snapshot, reaped) }
+    const churn = follow(before?.churn, snapshot, reaped)
+    return { snapshot, verdicts, report, memory: remember(snapshot, churn) }
   } finally {
     await gate.giveBack(link)
   }
 }
 
-/** Judges without the locks first, and looks for them only where that changes anything. */
+/** Judges without the holders first, and looks for them only where that changes anything. */
 async function decide(
   link: Link,
   seen: Snapshot,
@@ -64,9 +65,11 @@ async function decide(
   deadline: Deadline,
 ): Promise<{ snapshot: Snapshot; verdicts: Verdict[] }> {
   const verdicts = judge(seen, policy)
-  if (!verdicts.some(hangsOnLocks)) return { snapshot: seen, verdicts }
-  const holders = await findLockHolders(link, remaining(deadline, LOOK_MS))
-  const snapshot = withLockHolders(seen, holders)
+  if (!verdicts.some(dependsOnHolders)) return { snapshot: seen, verdicts }
+  // Of no use in the usual minute, and with all of the driver below it, as what else is loaded late here.
+  const { preflight } = await import('./postgres/preflight.ts')
+  const holders = await preflight(link, remaining(deadline, LOOK_MS))
+  const snapshot = withHolders(seen, holders)
   return { snapshot, verdicts: judge(snapshot, policy) }
 }
 
@@ -77,7 +80,6 @@ async function end(
   serverNow: () => number,
 ): Promise<Outcome[]> {
   if (victims.length === 0) return []
-  // Of no use in the usual minute, and with all of the driver below it.
   const { LEAST_REAP_MS, reap } = await import('./postgres/reap.ts')
   const left = remaining(deadline, SWEEP_MS)
   // A statement that the deadline cuts off would leave it open whom it had ended.
@@ -103,7 +105,9 @@ async function lookThrough(link: Link, timeoutMs: number): Promise<Snapshot> {
   try {
     return await takeSnapshot(link, timeoutMs)
   } catch (error) {
+    const { explainRefusal } = await import('./postgres/rights.ts')
+    const reason = await explainRefusal(link, error, timeoutMs)
     await link.close()
-    throw error
+    throw reason
   }
 }

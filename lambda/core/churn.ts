@@ -7,7 +7,7 @@ export type Pool = Pick<Session, 'user' | 'database' | 'application' | 'client'>
 /** A pool of which each of the last `sweeps` sweeps reaped what had come back since the one before. */
 export type Comeback = { pool: Pool; reaped: number; sweeps: number }
 
-/** What a sweep remembers for the next one of the same target. */
+/** What a sweep saw of pools that it reaped, for the next one. */
 export type Churn = {
   /** When its snapshot was taken, ms since the epoch by the server's clock. */
   atMs: number

@@ -7,6 +7,10 @@ export type RoleRequest = {
   onRds: boolean
   /** `iam`: the role logs in with IAM tokens. */
   auth: 'secret' | 'iam'
+  /** False where the role exists with NOINHERIT: it then may not use what it is granted. @default true */
+  inherits?: boolean
+  /** Rights that a sweep needs and that a hardened server took from PUBLIC, as GRANT takes them. @default none */
+  revoked?: string[]
 }
 
 /** One statement, safe to run again. */
@@ -18,20 +22,32 @@ export type Grant = {
   essential: boolean
 }
 
-const PG_16 = 160000
+/** `server_version_num` from which on a grant says itself whether it is inherited. */
+export const PG_16 = 160000
 
 /**
  * The least role: it sees all sessions, signals those of other roles, and gets in when the server is
  * full. Only adds: what a person made of the role stays. The role itself is made by `createRole`.
  */
-export function grants({ role, serverVersion, onRds, auth }: RoleRequest): Grant[] {
+export function grants({
+  role,
+  serverVersion,
+  onRds,
+  auth,
+  inherits = true,
+  revoked = [],
+}: RoleRequest): Grant[] {
   const to = quoteIdentifier(role)
   const grant = (name: string, purpose: string, essential: boolean): Grant => ({
-    sql: `GRANT ${name} TO ${to};`,
+    // Before 16 the role decides for all of its grants, from 16 on each grant for itself.
+    sql: `GRANT ${name} TO ${to}${inherits || serverVersion < PG_16 ? '' : ' WITH INHERIT TRUE'};`,
     purpose,
     essential,
   })
   return [
+    ...(inherits || serverVersion >= PG_16
+      ? []
+      : [{ sql: `ALTER ROLE ${to} INHERIT;`, purpose: 'use what it is granted', essential: true }]),
     grant('pg_monitor', "see other roles' sessions", true),
     grant('pg_signal_backend', "end other roles' sessions", true),
     ...(auth === 'iam' ? [grant('rds_iam', 'log in with IAM tokens', true)] : []),
@@ -45,6 +61,11 @@ export function grants({ role, serverVersion, onRds, auth }: RoleRequest): Grant
     ...(serverVersion >= PG_16
       ? [grant('pg_use_reserved_connections', 'take a slot of reserved_connections', false)]
       : []),
+    ...revoked.map((right) => ({
+      sql: `GRANT ${right} TO ${to};`,
+      purpose: 'use what this server took from PUBLIC',
+      essential: true,
+    })),
   ]
 }
 
@@ -64,7 +85,7 @@ export function quoteIdentifier(name: string): string {
 }
 
 /** As `pg` quotes literals: a backslash counts as itself under every setting. */
-function quoteLiteral(text: string): string {
+export function quoteLiteral(text: string): string {
   const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`
   return text.includes('\\') ? ` E${quoted}` : quoted
 }

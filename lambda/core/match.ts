@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js'
+import { MOST_NAME_BYTES, shownInApplication } from './names.ts'
 import type { Session } from './session.ts'
 
 /** Which sessions are meant: every field given must match, within a field any one entry. */
@@ -11,36 +12,69 @@ export type Match = {
 
 type Test = (session: Session) => boolean
 
-/** Compiles a match once, so that addresses and globs are not parsed again for each session. */
-export function compileMatch(match: Match): Test {
+/**
+ * Compiles a match once, so that addresses and globs are not parsed again for each session.
+ * @param serverVersion as `server_version_num`; it decides how the server writes an application's name
+ */
+export function compileMatch(match: Match, serverVersion: number): Test {
+  const { databases, users, applications, clients } = match
   const tests: Test[] = []
-  if (match.databases) tests.push(anyGlob(match.databases, (session) => session.database))
-  if (match.users) tests.push(anyGlob(match.users, (session) => session.user))
-  if (match.applications) tests.push(anyGlob(match.applications, (session) => session.application))
-  if (match.clients) tests.push(anyNetwork(match.clients))
+  if (databases) tests.push(anyGlob(databases.map(tokensOf), (session) => session.database))
+  if (users) tests.push(anyGlob(users.map(tokensOf), (session) => session.user))
+  if (applications) {
+    const shown = applications.map((name) => asShown(tokensOf(name), serverVersion))
+    tests.push(anyGlob(shown, (session) => session.application))
+  }
+  if (clients) tests.push(anyNetwork(clients))
   return (session) => tests.every((test) => test(session))
 }
 
+/** Any run of characters, and exactly one; all else stands for itself, case included. */
+const ANY = Symbol('*')
+const ONE = Symbol('?')
+
+/** A glob by whole characters: what `?` stands for may be two units of JavaScript's strings. */
+type Token = string | typeof ANY | typeof ONE
+type Glob = Token[]
+
+function tokensOf(glob: string): Glob {
+  return [...glob].map((character) => {
+    if (character === '*') return ANY
+    return character === '?' ? ONE : character
+  })
+}
+
+/** A name without a wildcard is cut off where the server cuts it off. */
+function asShown(glob: Glob, serverVersion: number): Glob {
+  const shown = glob.flatMap((token): Token[] =>
+    typeof token === 'string' ? [...shownInApplication(token, serverVersion)] : [token],
+  )
+  return isWild(shown) ? shown : shown.slice(0, MOST_NAME_BYTES)
+}
+
+function isWild(glob: Glob): boolean {
+  return glob.some((token) => typeof token !== 'string')
+}
+
+/** Whether a glob matches a text: `*` stands for any run of characters, `?` for exactly one. */
+export function globMatches(glob: string, text: string): boolean {
+  return matches(tokensOf(glob), [...text])
+}
+
 /**
- * `*` stands for any run of characters, `?` for exactly one, all else for itself, case included.
  * Greedy with one point of return, so its time is bounded by the product of both lengths: a policy
  * can't hang the sweep as a regular expression could.
  */
-export function globMatches(glob: string, text: string): boolean {
-  return matches([...glob], [...text])
-}
-
-/** On whole characters: what `?` stands for may be two units of JavaScript's strings. */
-function matches(glob: string[], text: string[]): boolean {
+function matches(glob: Glob, text: string[]): boolean {
   let g = 0
   let t = 0
   let star = -1
   let resume = 0
   while (t < text.length) {
-    if (glob[g] === '*') {
+    if (glob[g] === ANY) {
       star = g++
       resume = t
-    } else if (g < glob.length && (glob[g] === '?' || glob[g] === text[t])) {
+    } else if (g < glob.length && (glob[g] === ONE || glob[g] === text[t])) {
       g++
       t++
     } else if (star >= 0) {
@@ -50,7 +84,7 @@ function matches(glob: string[], text: string[]): boolean {
       return false
     }
   }
-  while (glob[g] === '*') g++
+  while (glob[g] === ANY) g++
   return g === glob.length
 }
 
@@ -68,9 +102,9 @@ export function isClient(text: string): boolean {
   return plain && ipaddr.isValidCIDR(text) && !isMapped(address)
 }
 
-function anyGlob(globs: string[], field: (session: Session) => string | null): Test {
-  const exact = new Set(globs.filter((glob) => !/[*?]/.test(glob)))
-  const wild = globs.filter((glob) => /[*?]/.test(glob)).map((glob) => [...glob])
+function anyGlob(globs: Glob[], field: (session: Session) => string | null): Test {
+  const exact = new Set(globs.filter((glob) => !isWild(glob)).map((glob) => glob.join('')))
+  const wild = globs.filter(isWild)
   return (session) => {
     const text = field(session)
     if (text === null || exact.has(text)) return text !== null

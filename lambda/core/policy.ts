@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { isClient } from './match.ts'
+import { leastBytes, MOST_NAME_BYTES } from './names.ts'
 import { describe, list, oneOf, record, text, uniqueNames, wholeFrom } from './schema.ts'
 import { RULE_STATES } from './session.ts'
 import { printable } from './text.ts'
@@ -12,7 +13,16 @@ const PERCENT = /^(\d{1,3}(?:\.\d{1,3})?)%$/
 /** What the names of rules that no policy writes begin with. */
 export const BUILT_IN = 'slotkeeper:'
 
-const globs = list(text('a name or a glob such as "shop_*"'), 'one or more names or globs')
+const globs = list(
+  v.pipe(
+    text('a name or a glob such as "shop_*"'),
+    v.check(
+      (glob) => leastBytes(glob) <= MOST_NAME_BYTES,
+      `expected at most ${MOST_NAME_BYTES} bytes: PostgreSQL cuts longer names off, so this matches none; write the first ${MOST_NAME_BYTES} bytes, or a glob such as "shop_*"`,
+    ),
+  ),
+  'one or more names or globs',
+)
 
 const matchEntries = {
   databases: v.optional(globs),

@@ -15,7 +15,9 @@ export type Entry = 'warm' | 'client' | 'walsender'
  * session is still there.
  */
 export type Outcome =
-  | { outcome: 'reaped' | 'changed' | 'gone' | 'advisoryLock' | 'unsignalled' }
+  | {
+      outcome: 'reaped' | 'changed' | 'gone' | 'advisoryLock' | 'replicationSlot' | 'unsignalled'
+    }
   | { outcome: 'refused'; sqlstate: string; message: string }
 
 export type Reaped = {
@@ -117,6 +119,8 @@ function countSpared(verdicts: Verdict[], outcomes: Outcome[]): Report['spared']
     protected: count('protected'),
     listening: count('listening'),
     advisoryLock: count('advisoryLock') + lateCount('advisoryLock'),
+    replicationSlot: count('replicationSlot') + lateCount('replicationSlot'),
+    backup: count('backup'),
     kept: count('kept'),
     budget: count('budget') + lateCount('unsignalled'),
     changed: lateCount('changed'),

@@ -29,10 +29,14 @@ export type Session = {
   transactionSeconds: number | null
   /** NULL where the owner could not be found. */
   superuser: boolean | null
-  /** The last query starts with LISTEN. */
+  /** The last query runs LISTEN, or may do so in the part that the server does not keep. */
   listening: boolean
+  /** Between the start and the stop of a backup. NULL where the last query says nothing of one. */
+  backup: boolean | null
   /** Holds an advisory lock in some database of this server; NULL where that was not looked for. */
   advisoryLock: boolean | null
+  /** Has a replication slot in use, as a temporary one always is; NULL where that was not looked for. */
+  replicationSlot: boolean | null
 }
 
 /** One read of all sessions and of the slot settings. */
@@ -51,11 +55,18 @@ export type Snapshot = {
   sessions: Session[]
 }
 
-/** The snapshot with what is known of advisory locks: the pids of those who hold one. */
-export function withLockHolders(snapshot: Snapshot, holders: ReadonlySet<number>): Snapshot {
+/** The processes that hold what would be lost with their session. */
+export type Holders = {
+  advisoryLocks: ReadonlySet<number>
+  replicationSlots: ReadonlySet<number>
+}
+
+/** The snapshot with what is known of holders. */
+export function withHolders(snapshot: Snapshot, holders: Holders): Snapshot {
   const sessions = snapshot.sessions.map((session) => ({
     ...session,
-    advisoryLock: holders.has(session.pid),
+    advisoryLock: holders.advisoryLocks.has(session.pid),
+    replicationSlot: holders.replicationSlots.has(session.pid),
   }))
   return { ...snapshot, sessions }
 }

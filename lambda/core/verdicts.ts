@@ -1,5 +1,5 @@
 import { poolOf } from './churn.ts'
-import { compileMatch } from './match.ts'
+import { compileMatch, type Match } from './match.ts'
 import { type Action, BUILT_IN, type Policy, type Rule } from './policy.ts'
 import type { Session, Snapshot } from './session.ts'
 import { countSlots } from './slots.ts'
@@ -13,7 +13,14 @@ export const ORPHAN_RULE = `${BUILT_IN}orphan`
 /** A living environment sweeps each minute, so after five without a query nobody uses the session. */
 const ORPHAN_AFTER_SECONDS = 300
 
-export type SpareReason = 'protected' | 'listening' | 'advisoryLock' | 'kept' | 'budget'
+export type SpareReason =
+  | 'protected'
+  | 'listening'
+  | 'advisoryLock'
+  | 'replicationSlot'
+  | 'backup'
+  | 'kept'
+  | 'budget'
 
 /** What the policy says of one session; `why` is for people. */
 export type Verdict =
@@ -30,17 +37,17 @@ export function judge(snapshot: Snapshot, policy: Policy): Verdict[] {
 }
 
 /**
- * Whether an advisory lock, of this session or of another one, could make it another verdict. With all
- * locks known nobody is reaped and no rule is due that was not without: a lock takes its holder out of
- * the idle ones that are counted, and gives its place among the kept ones to another.
+ * Whether knowing the holders of advisory locks and replication slots could change this verdict. Knowing them never
+ * makes another rule due: a holder leaves the count of idle sessions, and gives its place among the kept ones to
+ * another session.
  */
-export function hangsOnLocks(verdict: Verdict): boolean {
+export function dependsOnHolders(verdict: Verdict): boolean {
   if (verdict.verdict !== 'spare') return verdict.verdict === 'reap'
   return verdict.reason !== 'protected' || verdict.rule === ORPHAN_RULE
 }
 
 function compile(snapshot: Snapshot, policy: Policy): (session: Session) => Verdict {
-  const standingOf = compileMatches(policy)
+  const standingOf = compileMatches(policy, snapshot.serverVersion)
   const protection = (session: Session) =>
     builtInProtection(session, snapshot) ?? standingOf(session).protector
 
@@ -96,10 +103,11 @@ type Standing = {
 }
 
 /** A match looks at what makes a pool and no more, so each is tried once for a pool. */
-function compileMatches(policy: Policy): (session: Session) => Standing {
-  const inScope = compileMatch(policy.scope)
-  const protections = (policy.protect ?? []).map(compileMatch)
-  const rules = policy.rules.map((rule) => ({ rule, matches: compileMatch(rule.match ?? {}) }))
+function compileMatches(policy: Policy, serverVersion: number): (session: Session) => Standing {
+  const compile = (match: Match) => compileMatch(match, serverVersion)
+  const inScope = compile(policy.scope)
+  const protections = (policy.protect ?? []).map(compile)
+  const rules = policy.rules.map((rule) => ({ rule, matches: compile(rule.match ?? {}) }))
   const known = new Map<string, Standing>()
 
   const findStanding = (session: Session): Standing => {
@@ -135,9 +143,11 @@ function isOfRds(user: string): boolean {
   return user.startsWith('rds')
 }
 
-function guard({ listening, advisoryLock }: Session): [SpareReason, string] | undefined {
-  if (advisoryLock) return ['advisoryLock', 'holds an advisory lock']
-  if (listening) return ['listening', 'its last query is LISTEN']
+function guard(session: Session): [SpareReason, string] | undefined {
+  if (session.advisoryLock) return ['advisoryLock', 'holds an advisory lock']
+  if (session.replicationSlot) return ['replicationSlot', 'has a replication slot in use']
+  if (session.backup) return ['backup', 'is between the start and the stop of a backup']
+  if (session.listening) return ['listening', 'listens for notifications']
   return undefined
 }
 
@@ -150,7 +160,7 @@ function baseRole(user: string): string {
   return user.replace(/_clone$/, '')
 }
 
-/** A session that listens or holds an advisory lock is a stranger's: a sweep does neither. */
+/** A session that holds or listens to something is a stranger's: a sweep does neither. */
 function isOrphan(session: Session, snapshot: Snapshot): boolean {
   return (
     session.pid !== snapshot.ownPid &&

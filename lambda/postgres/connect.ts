@@ -5,6 +5,7 @@ import type { Entry } from '../core/report.ts'
 import { APPLICATION_NAME } from '../core/verdicts.ts'
 import { createClient } from './driver.ts'
 import { classify, isFatal, plaintextOnly } from './failure.ts'
+import { START_UP_OPTIONS, settingsAfterLogin } from './pins.ts'
 
 /** `ca` is PEM text. Without `verifyName` the chain is verified and the host name is not. */
 export type Tls = false | { ca: string[]; verifyName: boolean }
@@ -12,6 +13,8 @@ export type Tls = false | { ca: string[]; verifyName: boolean }
 /** An open session on the server. */
 export type Link = {
   entry: Entry
+  /** The role that logged in. */
+  role: string
   /** Runs statements in one message by the simple protocol; one result a statement. */
   query(sql: string, timeoutMs: number): Promise<Record<string, unknown>[][]>
   /** False once the connection was lost or a statement got no answer. */
@@ -20,20 +23,12 @@ export type Link = {
   close(): Promise<void>
 }
 
+/** What a server tells of itself at the login; in the driver, and missing from its types. */
+type ParameterStatus = { parameterName: string; parameterValue: string }
+
 /** The server stops a statement by itself a little after the sweep has given it up. */
 const STATEMENT_TIMEOUT_MS = 25_000
 const GOODBYE_MS = 500
-
-/**
- * Set at start-up, before what a role or a database has set: a `search_path` must not put a
- * stranger's function before PostgreSQL's, `idle_session_timeout` must not end the kept connection,
- * and without `standard_conforming_strings` a backslash in a statement means something else.
- */
-const OPTIONS = [
-  '-c search_path=pg_catalog,pg_temp',
-  '-c idle_session_timeout=0',
-  '-c standard_conforming_strings=on',
-].join(' ')
 
 /**
  * Opens one session, as an ordinary client or as a walsender (`replication=database`), whose slots
@@ -62,7 +57,7 @@ export async function connect(
     stream: () => socket,
     application_name: APPLICATION_NAME,
     statement_timeout: STATEMENT_TIMEOUT_MS,
-    options: OPTIONS,
+    options: START_UP_OPTIONS,
     keepAlive: true,
     ...(entry === 'walsender' ? { replication: 'database' } : {}),
   })
@@ -83,6 +78,11 @@ export async function connect(
     })
   }
 
+  let major = 0
+  client.connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
+    if (parameterName === 'server_version') major = Number.parseInt(parameterValue, 10)
+  })
+
   let late = false
   const timer = setTimeout(() => {
     late = true
@@ -90,6 +90,7 @@ export async function connect(
   }, timeoutMs)
   try {
     await client.connect()
+    await client.query(settingsAfterLogin(major))
   } catch (error) {
     socket.destroy()
     if (!offersTls) throw plaintextOnly(error, credentials)
@@ -101,6 +102,7 @@ export async function connect(
 
   return {
     entry,
+    role: user,
     alive: () => !lost,
     async query(sql, queryTimeoutMs) {
       try {

@@ -1,26 +1,44 @@
 import * as v from 'valibot'
-import { createRole, type Grant, grants, type RoleRequest } from '../core/grants.ts'
+import { createRole, type Grant, grants, quoteLiteral, type RoleRequest } from '../core/grants.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
+import { FIND_REVOKED, findMissingOf, lacking, missingSchema } from './rights.ts'
 
 const STATEMENT_MS = 5_000
 
-const LOOK_AT_SERVER = `
+/** A right to connect belongs to the database, all others of the list to what is in it. */
+const lookAtServer = (role: string) => `
 select
   current_setting('server_version_num')::int as "serverVersion",
-  exists (select from pg_roles where rolname = 'rds_superuser') as "onRds"`
+  exists (select from pg_roles where rolname = 'rds_superuser') as "onRds",
+  coalesce((select rolinherit from pg_roles where rolname = ${quoteLiteral(role)}), true) as inherits,
+  array_to_json(array(
+    select 'CONNECT ON DATABASE ' || quote_ident(current_database())
+      where not has_database_privilege('public', current_database(), 'connect')
+  )) as "withoutConnect";
+${FIND_REVOKED}`
 
-/** What tells which grants a server knows. */
-export type ServerKind = Pick<RoleRequest, 'serverVersion' | 'onRds'>
+/** What tells which grants a role needs on a server. */
+export type ServerKind = Required<Omit<RoleRequest, 'role' | 'auth'>>
 
 const serverSchema = v.strictTuple([
-  v.strictTuple([v.object({ serverVersion: v.number(), onRds: v.boolean() })]),
+  v.strictTuple([
+    v.object({
+      serverVersion: v.number(),
+      onRds: v.boolean(),
+      inherits: v.boolean(),
+      withoutConnect: v.array(v.string()),
+    }),
+  ]),
+  missingSchema,
 ])
 
-export async function lookAtServer(link: Link): Promise<ServerKind> {
-  const [[kind]] = readAnswer(serverSchema, await link.query(LOOK_AT_SERVER, STATEMENT_MS))
-  return kind
+/** Looks at the server, and in the database of the connection at what is left to PUBLIC. */
+export async function readServerKind(link: Link, role: string): Promise<ServerKind> {
+  const answer = await link.query(lookAtServer(role), STATEMENT_MS)
+  const [[{ withoutConnect, ...server }], missing] = readAnswer(serverSchema, answer)
+  return { ...server, revoked: [...withoutConnect, ...missing] }
 }
 
 /**
@@ -34,7 +52,7 @@ export async function provide(
   request: Omit<RoleRequest, keyof ServerKind>,
   password?: string,
 ): Promise<string[]> {
-  const server = await lookAtServer(link)
+  const server = await readServerKind(link, request.role)
   await run(link, createRole(request.role, password), `role ${request.role} could not be made`)
   const refused: string[] = []
   for (const grant of grants({ ...request, ...server })) {
@@ -43,7 +61,15 @@ export async function provide(
     if (grant.essential) throw refusal
     refused.push(refusal.message)
   }
+  await holdsRights(link, request.role)
   return refused
+}
+
+/** Whoever does not own a function is told of a GRANT on it by no error, and grants nothing. */
+async function holdsRights(link: Link, role: string): Promise<void> {
+  const answer = await link.query(findMissingOf(role), STATEMENT_MS)
+  const [missing] = readAnswer(v.strictTuple([missingSchema]), answer)
+  if (missing.length > 0) throw lacking(role, missing)
 }
 
 async function attempt(link: Link, { sql, purpose }: Grant): Promise<SlotkeeperError | undefined> {

@@ -1,23 +1,28 @@
 import * as v from 'valibot'
-import { readAnswer } from './answer.ts'
-import type { Link } from './connect.ts'
-
-// One row, so that no answer is not taken for no holders. A prepared transaction holds its locks
-// under no pid.
-const FIND_HOLDERS = `
-select array_to_json(array(
-  select distinct l.pid from pg_locks l
-  where l.locktype = 'advisory' and l.granted and l.pid is not null
-)) as holders`
-
-const answerSchema = v.strictTuple([v.strictTuple([v.object({ holders: v.array(v.number()) })])])
+import type { Holders } from '../core/session.ts'
 
 /**
- * Finds the server processes that hold an advisory lock, in whatever database. The server goes
- * through the lock table of every connection there may be, which takes it as long as all the rest
- * of a snapshot: only where a verdict hangs on it.
+ * The server processes that hold an advisory lock or a replication slot, in whatever database. The server goes
+ * through the lock table of every connection there may be, which takes it as long as all the rest of a
+ * snapshot: only where a verdict hangs on it. It is one row, so that no answer is not taken for no holders. A
+ * prepared transaction holds its locks under no pid.
  */
-export async function findLockHolders(link: Link, timeoutMs: number): Promise<ReadonlySet<number>> {
-  const [[{ holders }]] = readAnswer(answerSchema, await link.query(FIND_HOLDERS, timeoutMs))
-  return new Set(holders)
-}
+export const FIND_HOLDERS = `
+select
+  array_to_json(array(
+    select distinct l.pid from pg_locks l
+    where l.locktype = 'advisory' and l.granted and l.pid is not null
+  )) as "advisoryLocks",
+  array_to_json(array(
+    select s.active_pid from pg_replication_slots s where s.active_pid is not null
+  )) as "replicationSlots"`
+
+const pids = v.pipe(
+  v.array(v.number()),
+  v.transform((all): ReadonlySet<number> => new Set(all)),
+)
+
+/** The answer, one row. */
+export const holdersSchema = v.strictTuple([
+  v.object({ advisoryLocks: pids, replicationSlots: pids }),
+]) satisfies v.GenericSchema<unknown, [Holders]>

@@ -1,13 +1,13 @@
-import { DatabaseError, escapeLiteral } from 'pg'
+import { DatabaseError } from 'pg'
 import * as v from 'valibot'
 import type { Outcome } from '../core/report.ts'
 import type { ReapVerdict } from '../core/verdicts.ts'
 import { SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
+import { SETTLE_MS, settle } from './settle.ts'
+import { arraysOf } from './victims.ts'
 
-/** How long a signalled session may take to be gone before it is reported as still there, ms. */
-const SETTLE_MS = 3_000
 /** Spent by the server on the first and the last statement, and on the way, ms. */
 const MARGIN_MS = 1_000
 
@@ -22,6 +22,10 @@ export const LEAST_REAP_MS = SETTLE_MS + MARGIN_MS
 const LOOK_MS = 0.06
 const LOOK_MS_PER_SLOT = 0.00015
 
+const NONE = "'{}'"
+const LOCKS = "array(select l.pid from pg_locks l where l.locktype = 'advisory' and l.granted)"
+const SLOTS = 'array(select s.active_pid from pg_replication_slots s)'
+
 /**
  * A loop inside the server, so that only microseconds lie between the look at a session and its
  * signal. A DO block also runs on a read replica and needs nothing installed. Within:
@@ -33,39 +37,36 @@ const LOOK_MS_PER_SLOT = 0.00015
  * - the look is taken again where this process was not on the processor in the middle of it: a
  *   session can do a whole transaction meanwhile;
  * - the block with EXCEPTION, because a refusal (42501) would end the whole loop;
- * - advisory locks are read once, before the loop: a session found unchanged began no statement
- *   since the snapshot, so unless it is `active` it took no lock since;
+ * - advisory locks and replication slots are read once, before the loop, and only where one could be new: a
+ *   session that is found unchanged and idle began no statement since the snapshot, so it took none since;
  * - an instant of the server's clock at which it stops, for a server that stalls before the loop or in
  *   it, and wakes after the sweep gave up.
- * `victims` and the outcomes travel as settings of this one transaction: DO takes no parameters.
+ * Nothing follows the last signal that could fail and take the outcomes along. They leave the block as a
+ * setting of this one transaction, since DO returns nothing; SET and SHOW need no right to any function.
  * `to_timestamp` gives the microseconds back exactly until the year 2106.
  */
-const REAP = (victims: string, stopAtMs: number) => `
-select set_config('slotkeeper.victims', ${victims}, true);
+const REAP = (victims: string, stopAtMs: number, looksForHolders: boolean) => `
 do $slotkeeper$
+#variable_conflict error
 declare
   stop_at constant timestamptz := to_timestamp(${stopAtMs / 1000});
   look_time constant interval := interval '${LOOK_MS} ms'
     + interval '${LOOK_MS_PER_SLOT} ms' * current_setting('max_connections')::int;
-  holders constant int[] :=
-    array(select l.pid from pg_locks l where l.locktype = 'advisory' and l.granted);
-  victims constant jsonb := current_setting('slotkeeper.victims');
+  locks constant int[] := ${looksForHolders ? LOCKS : NONE};
+  slots constant int[] := ${looksForHolders ? SLOTS : NONE};
   outcomes jsonb[] := '{}';
   outcome jsonb;
   victim record;
   fate text;
   patience interval;
   looked_at timestamptz;
-  settled_by timestamptz;
-  present int[];
   detail text;
 begin
   for victim in
-    select v.pid, v.state, v.action, v.pid = any(holders) as locks,
-        to_timestamp(v."backendStart") as backend_start,
-        to_timestamp(v."stateChange") as state_change
-      from jsonb_to_recordset(victims)
-        as v(pid int, "backendStart" float8, state text, "stateChange" float8, action text)
+    select v.pid, v.state, v.action, v.pid = any(locks) as locks, v.pid = any(slots) as slot,
+        to_timestamp(v.backend_start) as backend_start,
+        to_timestamp(v.state_change) as state_change
+      from unnest(${victims}) as v(pid, backend_start, state_change, state, action)
   loop
     outcome := null;
     patience := look_time;
@@ -79,6 +80,7 @@ begin
               or a.state_change is distinct from victim.state_change
               then 'changed'
             when victim.locks then 'advisoryLock'
+            when victim.slot then 'replicationSlot'
             when victim.state <> 'active'
               and pg_stat_get_backend_wait_event(backend.id) is distinct from 'ClientRead'
               then 'changed'
@@ -106,52 +108,34 @@ begin
     end loop;
     outcomes := outcomes || coalesce(outcome, '{"outcome": "unsignalled"}');
   end loop;
-
-  settled_by := clock_timestamp() + interval '${SETTLE_MS} ms';
-  loop
-    perform pg_stat_clear_snapshot();
-    present := array(
-      select v.number::int
-        from rows from (
-          jsonb_to_recordset(victims)
-            as (pid int, "backendStart" float8, state text, "stateChange" float8, action text)
-        ) with ordinality as v(pid, backend_start, state, state_change, action, number)
-        join pg_stat_get_activity(null) a
-          on a.pid = v.pid and a.backend_start = to_timestamp(v.backend_start)
-        where outcomes[v.number] ->> 'outcome' = 'reaped'
-          and (v.action <> 'cancel' or a.state_change = to_timestamp(v.state_change))
-    );
-    exit when present = '{}' or clock_timestamp() >= settled_by;
-    perform pg_sleep(0.005);
-  end loop;
-  for i in 1 .. cardinality(present) loop
-    outcomes[present[i]] := '{"outcome": "refused", "sqlstate": "00000", "message":
-      "the signal was accepted, but the session is still there ${SETTLE_MS / 1000} s later"}';
-  end loop;
-  perform set_config('slotkeeper.outcomes', array_to_json(outcomes)::text, true);
+  execute 'set local slotkeeper.outcomes to ' || quote_literal(array_to_json(outcomes));
 end
 $slotkeeper$;
-select current_setting('slotkeeper.outcomes')::json as outcomes`
-
+show slotkeeper.outcomes`
 const outcomeSchema = v.union([
   v.object({
-    outcome: v.picklist(['reaped', 'changed', 'gone', 'advisoryLock', 'unsignalled']),
+    outcome: v.picklist([
+      'reaped',
+      'changed',
+      'gone',
+      'advisoryLock',
+      'replicationSlot',
+      'unsignalled',
+    ]),
   }),
   v.object({ outcome: v.literal('refused'), sqlstate: v.string(), message: v.string() }),
 ])
-const nothing = v.array(v.unknown())
-const answerSchema = v.strictTuple([
-  nothing,
-  nothing,
-  v.strictTuple([v.object({ outcomes: v.array(outcomeSchema) })]),
+const outcomesText = v.pipe(v.string(), v.parseJson(), v.array(outcomeSchema))
+const reapedSchema = v.strictTuple([
+  v.array(v.unknown()),
+  v.strictTuple([v.object({ 'slotkeeper.outcomes': outcomesText })]),
 ])
-
 /**
  * Ends each session that still is what the snapshot showed, and looks whether it is gone.
  * @param timeoutMs for all of it; signalling stops early enough to tell what was done
  * @param nowMs by the server's clock, ms since the epoch
  * @returns one outcome for each verdict, in their order. Where the statement as a whole got no
- *   answer nobody knows whom it ended, and that is what the outcomes say.
+ *   answer nobody knows which sessions it ended, and that is what the outcomes say.
  */
 export async function reap(
   link: Link,
@@ -159,23 +143,27 @@ export async function reap(
   timeoutMs: number,
   nowMs: number,
 ): Promise<Outcome[]> {
-  const victims = verdicts.map(({ session, action }) => ({
-    pid: session.pid,
-    backendStart: session.backendStart,
-    state: session.state,
-    stateChange: session.stateChange,
-    action,
-  }))
+  const started = performance.now()
   const stopAtMs = nowMs + timeoutMs - LEAST_REAP_MS
-  const sql = REAP(escapeLiteral(JSON.stringify(victims)), stopAtMs)
+  const sql = REAP(arraysOf(verdicts), stopAtMs, verdicts.some(mayHoldUnseen))
+  let outcomes: Outcome[]
   try {
-    const [, , [{ outcomes }]] = readAnswer(answerSchema, await link.query(sql, timeoutMs))
-    if (outcomes.length === verdicts.length) return outcomes
-    throw new SlotkeeperError('query', 'the server told of other sessions than it was asked for.')
+    const answer = readAnswer(reapedSchema, await link.query(sql, timeoutMs))
+    outcomes = answer[1][0]['slotkeeper.outcomes']
+    if (outcomes.length !== verdicts.length) {
+      throw new SlotkeeperError('query', 'the server told of other sessions than it was asked for.')
+    }
   } catch (error) {
     if (!(error instanceof SlotkeeperError)) throw error
     return verdicts.map(() => unknown(error))
   }
+  return settle(link, verdicts, outcomes, timeoutMs - (performance.now() - started))
+}
+
+/** An `active` session may take a lock or a slot at any time, and the snapshot may not have looked for any. */
+function mayHoldUnseen({ session }: ReapVerdict): boolean {
+  const { state, advisoryLock, replicationSlot } = session
+  return state === 'active' || advisoryLock === null || replicationSlot === null
 }
 
 /** SQLSTATE 08006 is PostgreSQL's own for a connection that failed. */

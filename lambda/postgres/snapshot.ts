@@ -1,9 +1,11 @@
 import * as v from 'valibot'
-import { quoteIdentifier } from '../core/grants.ts'
+import { PG_16, quoteIdentifier } from '../core/grants.ts'
 import type { Session, Snapshot } from '../core/session.ts'
 import { SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
+import { backsUp, listens } from './last-query.ts'
+import { nameBytes, readName } from './names.ts'
 
 // One message, so one transaction and one round trip; the second statement is the one look at the
 // sessions. It asks the function below pg_stat_activity, since the view looks roles and databases up by
@@ -14,18 +16,24 @@ select
   current_setting('server_version_num')::int as "serverVersion",
   extract(epoch from clock_timestamp())::text as at,
   pg_backend_pid() as "ownPid",
-  session_user as "ownUser",
-  pg_has_role(current_user, 'pg_read_all_stats', 'usage') as "seesAll",
+  ${nameBytes('session_user')} as "ownUser",
+  current_setting('server_encoding') as encoding,
+  pg_has_role('pg_read_all_stats', 'usage') as "seesAll",
+  pg_has_role('pg_read_all_stats', 'member') as "isMember",
+  pg_has_role('pg_monitor', 'member') as "isMonitor",
   current_setting('max_connections')::int as max,
   current_setting('superuser_reserved_connections')::int
     + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0)
-    + coalesce(nullif(current_setting('rds.rds_superuser_reserved_connections', true), '')::int, 0)
+    -- Elsewhere than on RDS this is a name that anybody may set to anything.
+    + case when exists (select from pg_roles where rolname = 'rds_superuser')
+        then coalesce(nullif(current_setting('rds.rds_superuser_reserved_connections', true), '')::int, 0)
+        else 0 end
     as reserved,
   (select sum(d.sessions)::float8 from pg_stat_database d) as opened;
 select
   a.pid,
-  r.rolname as user,
-  d.datname as database,
+  ${nameBytes('r.rolname')} as user,
+  ${nameBytes('d.datname')} as database,
   a.application_name as application,
   a.client_addr as client,
   a.state,
@@ -33,8 +41,8 @@ select
   extract(epoch from a.state_change)::text as "stateChange",
   extract(epoch from a.xact_start)::text as "transactionStart",
   r.rolsuper as superuser,
-  -- Only the last query shows; comments before it are the habit of query taggers.
-  a.query ~* '^(\\s|/\\*.*?\\*/|--[^\\n\\r]*[\\n\\r])*listen\\M' as listening
+  ${listens('a.query')} as listening,
+  ${backsUp('a.query')} as backup
 from pg_stat_get_activity(null) a
 left join pg_roles r on r.oid = a.usesysid
 left join pg_database d on d.oid = a.datid
@@ -50,13 +58,19 @@ const headSchema = v.object({
   at: instant,
   ownPid: whole,
   ownUser: v.string(),
+  encoding: v.string(),
   seesAll: v.boolean(),
+  isMember: v.boolean(),
+  isMonitor: v.boolean(),
   max: whole,
   reserved: whole,
   opened: whole,
 })
 
-type Row = Omit<Session, 'ageSeconds' | 'transactionSeconds' | 'client' | 'advisoryLock'> & {
+/** What a row does not say, or says in another form. */
+type LookedUp = 'ageSeconds' | 'transactionSeconds' | 'client' | 'advisoryLock' | 'replicationSlot'
+
+type Row = Omit<Session, LookedUp> & {
   /** NULL for the Unix socket. */
   client: string | null
   transactionStart: string | null
@@ -68,6 +82,7 @@ const isInstant = (value: unknown) => isText(value) && value !== '' && isSecond(
 const isInstantOrNull = (value: unknown) => value === null || isInstant(value)
 const isSecond = (seconds: number) => seconds >= 0 && seconds < 1e11
 const isTruth = (value: unknown) => typeof value === 'boolean'
+const isTruthOrNull = (value: unknown) => value === null || isTruth(value)
 
 /** Done for thousands of rows a minute, so without a schema library. */
 function isRow(value: unknown): value is Row {
@@ -82,49 +97,78 @@ function isRow(value: unknown): value is Row {
     isInstant(row.backendStart) &&
     isInstantOrNull(row.stateChange) &&
     isInstantOrNull(row.transactionStart) &&
-    (row.superuser === null || isTruth(row.superuser)) &&
-    isTruth(row.listening)
+    isTruthOrNull(row.superuser) &&
+    isTruth(row.listening) &&
+    isTruthOrNull(row.backup)
   )
 }
 
 const snapshotSchema = v.strictTuple([v.strictTuple([headSchema]), v.array(v.custom<Row>(isRow))])
 
 /**
- * Takes one snapshot; who holds an advisory lock is another question (`locks.ts`).
+ * Takes one snapshot. Which sessions hold locks and replication slots is another question (`locks.ts`).
  * @throws SlotkeeperError of kind `blind` where the role lacks `pg_read_all_stats`: the columns
  *   that matter are NULL then, and a server full of idle sessions would look healthy
  */
 export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snapshot> {
   const [[head], rows] = readAnswer(snapshotSchema, await link.query(TAKE_SNAPSHOT, timeoutMs))
-  const { at, seesAll, max, reserved, ...server } = head
-  if (!seesAll) {
-    throw new SlotkeeperError(
-      'blind',
-      `role ${server.ownUser} can't see other roles' sessions, so nothing was decided. ` +
-        `As an administrator: GRANT pg_monitor TO ${quoteIdentifier(server.ownUser)};`,
-    )
-  }
+  const {
+    at,
+    seesAll,
+    isMember,
+    isMonitor,
+    max,
+    reserved,
+    encoding,
+    ownUser: own,
+    ...server
+  } = head
+  const ownUser = readName(own, encoding)
+  if (!seesAll) throw blind(ownUser, head)
   const now = Number(at)
   // A clock that was set back between two stamps gives no negative age.
   const since = (instant: string | null) =>
     instant === null ? null : Math.max(0, now - Number(instant))
+  const name = (escaped: string | null) => escaped && readName(escaped, encoding)
   // Written out, since copying what is left of a row takes longer than all the rest.
   const sessions = rows.map(
     (row): Session => ({
       pid: row.pid,
-      user: row.user,
-      database: row.database,
+      user: name(row.user),
+      database: name(row.database),
       application: row.application,
       client: row.client ?? 'local',
-      state: row.state,
+      // A superuser may have switched `track_activities` off for the sweep's own role.
+      state: row.pid === server.ownPid ? 'active' : row.state,
       backendStart: row.backendStart,
       stateChange: row.stateChange,
       ageSeconds: since(row.stateChange),
       transactionSeconds: since(row.transactionStart),
       superuser: row.superuser,
       listening: row.listening,
+      backup: row.backup,
       advisoryLock: null,
+      replicationSlot: null,
     }),
   )
-  return { ...server, atMs: now * 1000, slots: { max, reserved }, sessions }
+  return { ...server, ownUser, atMs: now * 1000, slots: { max, reserved }, sessions }
+}
+
+/** Names the grant that is missing, and never one that the role has already. */
+function blind(
+  role: string,
+  { serverVersion, isMember, isMonitor }: v.InferOutput<typeof headSchema>,
+): SlotkeeperError {
+  const name = quoteIdentifier(role)
+  const inherit =
+    serverVersion < PG_16
+      ? `ALTER ROLE ${name} INHERIT;`
+      : `GRANT pg_monitor TO ${name} WITH INHERIT TRUE;`
+  const [reason, remedy] = isMember
+    ? [', because it does not inherit the rights of pg_monitor', inherit]
+    : ['', `GRANT ${isMonitor ? 'pg_read_all_stats' : 'pg_monitor'} TO ${name};`]
+  return new SlotkeeperError(
+    'blind',
+    `role ${role} can't see other roles' sessions${reason}. Nothing was decided. As an administrator: ${remedy}`,
+  )
 }

@@ -53,26 +53,50 @@ const open = (count: number) =>
 
 const allEnded = (sessions: OtherSession[]) => Promise.all(sessions.map(({ ended }) => ended))
 
-/** Sweeps, and acts in the middle of the signal statement, while it waits for one that is stuck. */
-async function whileSignalling(
-  stuck: OtherSession,
-  act: (release: () => void) => unknown,
-): Promise<Report> {
-  let held: boolean = process.kill(stuck.pid, 'SIGSTOP')
+/** Sweeps, stops the server's process when the statement reaches it, and acts while it stands still. */
+async function whileSignalling(count: number, act: (own: number) => unknown) {
+  await run()
+  const victims = await open(count)
+  const [own] = (await ownSessions()) as [number]
+  const reached = new Promise<void>((resolve) => {
+    network.judge = (chunk, from) => {
+      if (isSignal(chunk, from)) {
+        process.kill(own, 'SIGSTOP')
+        resolve()
+      }
+      return 'pass'
+    }
+  })
+  const report = run()
+  await reached
+  try {
+    await act(own)
+  } finally {
+    process.kill(own, 'SIGCONT')
+  }
+  return { victims, report: await report }
+}
+
+/** Sweeps, and acts when the signals are out and one session is stuck in its end. */
+async function whileSettling(act: (release: () => void) => unknown) {
+  const victims = await open(2)
+  const { pid } = victims[0] as OtherSession
+  let held: boolean = process.kill(pid, 'SIGSTOP')
   const release = () => {
-    if (held) process.kill(stuck.pid, 'SIGCONT')
+    if (held) process.kill(pid, 'SIGCONT')
     held = false
   }
+  const settling = new Promise<void>((resolve) => {
+    network.judge = (chunk, from) => {
+      if (from === 'client' && chunk.includes('as places')) resolve()
+      return 'pass'
+    }
+  })
   try {
     const report = run()
-    await until(async () => {
-      const { rows } = await db.admin.query(
-        "select from pg_stat_activity where application_name = 'slotkeeper' and wait_event = 'PgSleep'",
-      )
-      return rows.length > 0
-    })
+    await settling
     await act(release)
-    return await report
+    return { victims, report: await report }
   } finally {
     release()
   }
@@ -87,33 +111,45 @@ function expectUnknown({ reaped, refused }: Report, sessions: OtherSession[]): v
   }
 }
 
-const isSignal = (chunk: Buffer) => chunk.includes('slotkeeper.victims')
+const isSignal = (chunk: Buffer, from: 'client' | 'server') =>
+  from === 'client' && chunk.includes('set local slotkeeper.outcomes')
+const isAnswer = (chunk: Buffer, from: 'client' | 'server') =>
+  from === 'server' && chunk.includes('slotkeeper.outcomes')
 
 describe('a connection that is cut', () => {
-  test.each<[string, (chunk: Buffer) => boolean]>([
+  test.each([
     ['before the signal statement', isSignal],
-    ['before its answer', (chunk) => chunk.includes('outcomes') && !isSignal(chunk)],
+    ['before its answer', isAnswer],
   ])('%s: says of nobody what it does not know, and is made good by the next', async (_, isHit) => {
     const victims = await open(2)
-    network.judge = (chunk) => (isHit(chunk) ? 'cut' : 'pass')
+    network.judge = (chunk, from) => (isHit(chunk, from) ? 'cut' : 'pass')
     expectUnknown(await run(), victims)
     network.judge = () => 'pass'
     expect((await run()).entry).toBe('client')
     await allEnded(victims)
   })
 
-  test.each<[string, () => unknown]>([
+  test.each<[string, (own: number) => unknown]>([
     ['by the network', () => network.cut()],
-    [
-      'by the server, which shuts down or was told to',
-      async () => {
-        for (const pid of await ownSessions()) process.kill(pid, 'SIGTERM')
-      },
-    ],
+    ['by the server, which was told to', (own) => process.kill(own, 'SIGTERM')],
   ])('in the middle of it %s: the same', async (_, act) => {
-    const victims = await open(2)
-    expectUnknown(await whileSignalling(victims[0] as OtherSession, act), victims)
+    const { victims, report } = await whileSignalling(2, act)
+    expectUnknown(report, victims)
+    network.judge = () => 'pass'
     expect((await run()).entry).toBe('client')
+    await allEnded(victims)
+  })
+
+  test.each<[string, (own: number) => unknown]>([
+    ['by the network', () => network.cut()],
+    ['by the server, which was told to', (own) => process.kill(own, 'SIGTERM')],
+  ])('after it %s: the signals that were accepted are told as what they are', async (_, act) => {
+    const { victims, report } = await whileSettling(async (release) => {
+      for (const own of await ownSessions()) await act(own)
+      release()
+    })
+    expect(report.refused).toEqual([])
+    expect(report.reaped.map(({ pid }) => pid).sort()).toEqual(victims.map(({ pid }) => pid).sort())
     await allEnded(victims)
   })
 })
@@ -121,7 +157,7 @@ describe('a connection that is cut', () => {
 describe('a network that loses packets for good', () => {
   test('in the middle of a sweep: it ends in its time', async () => {
     const victims = await open(2)
-    network.judge = (chunk) => (isSignal(chunk) ? 'lose' : 'pass')
+    network.judge = (chunk, from) => (isSignal(chunk, from) ? 'lose' : 'pass')
     expectUnknown(await run(4_200), victims)
     network.cut()
     network.judge = () => 'pass'
@@ -164,12 +200,11 @@ test('a deadline that leaves no time to reap: nobody is signalled, and nobody re
 
 describe('a password that is rotated', () => {
   test('in the middle of a sweep: it comes to its end, and the next one too', async () => {
-    const [stuck] = (await open(1)) as [OtherSession]
-    const report = await whileSignalling(stuck, async (release) => {
+    const { report } = await whileSettling(async (release) => {
       await db.admin.query("alter role reaper password 'of tomorrow'")
       release()
     })
-    expect(report.reaped).toHaveLength(1)
+    expect(report.reaped).toHaveLength(2)
     expect((await run()).entry).toBe('warm')
     await db.admin.query(`alter role reaper password '${reaper.password}'`)
   })
@@ -243,8 +278,8 @@ test('a server that stalls before it signals: once the sweep gave up it ends nob
   await run()
   const victims = await open(3)
   const [own] = (await ownSessions()) as [number]
-  network.judge = (chunk) => {
-    if (isSignal(chunk)) process.kill(own, 'SIGSTOP')
+  network.judge = (chunk, from) => {
+    if (isSignal(chunk, from)) process.kill(own, 'SIGSTOP')
     return 'pass'
   }
   try {

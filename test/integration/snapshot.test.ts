@@ -2,7 +2,7 @@ import { Client } from 'pg'
 import { expect, test } from 'vitest'
 import type { Session } from '../../lambda/core/session.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
-import { findLockHolders } from '../../lambda/postgres/locks.ts'
+import { preflight } from '../../lambda/postgres/preflight.ts'
 import { takeSnapshot } from '../../lambda/postgres/snapshot.ts'
 import { MAJOR, REAPER_ROLES, testServer, until } from '../support/server.ts'
 
@@ -15,6 +15,8 @@ const db = await testServer({
   'rds.rds_superuser_reserved_connections': '4',
   wal_level: 'logical',
 })
+// Known by it for an RDS server.
+await db.role('rds_superuser')
 const reaper = await db.role('reaper', REAPER_ROLES)
 const app = await db.role('shop_app')
 
@@ -93,10 +95,10 @@ test('finds who holds an advisory lock, in whatever database, and nobody else', 
   await until(async () => (await db.stateOf(waiting.pid)) === 'active')
 
   const link = await db.link(reaper)
-  expect(await findLockHolders(link, LOOK_MS)).toEqual(new Set([holder.pid, elsewhere]))
+  expect((await preflight(link, LOOK_MS)).advisoryLocks).toEqual(new Set([holder.pid, elsewhere]))
   await holder.client.query('select pg_advisory_unlock(7)')
   await granted
-  expect(await findLockHolders(link, LOOK_MS)).toEqual(new Set([waiting.pid, elsewhere]))
+  expect((await preflight(link, LOOK_MS)).advisoryLocks).toEqual(new Set([waiting.pid, elsewhere]))
   await Promise.all([link.close(), stranger.close()])
 })
 

@@ -19,7 +19,9 @@ export function session(different: Partial<Session> = {}): Session {
     transactionSeconds: null,
     superuser: false,
     listening: false,
+    backup: null,
     advisoryLock: false,
+    replicationSlot: false,
     ...different,
   }
 }

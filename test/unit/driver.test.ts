@@ -8,7 +8,7 @@ import type { Snapshot } from '../../lambda/core/session.ts'
 import { judge } from '../../lambda/core/verdicts.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
 import { connect, type Link, type Tls } from '../../lambda/postgres/connect.ts'
-import { findLockHolders } from '../../lambda/postgres/locks.ts'
+import { preflight } from '../../lambda/postgres/preflight.ts'
 import { reap } from '../../lambda/postgres/reap.ts'
 import { takeSnapshot } from '../../lambda/postgres/snapshot.ts'
 import { hostileText } from '../support/hostile.ts'
@@ -49,6 +49,8 @@ const zero = (text: string) => Buffer.from(`${text}\0`)
 const AUTHENTICATED = message('R', int32(0))
 const READY = message('Z', Buffer.from('I'))
 const GREETING = Buffer.concat([AUTHENTICATED, READY])
+/** To the settings after the login. */
+const SET = Buffer.concat([message('C', zero('SET')), READY])
 
 const OIDS = { text: 25, bool: 16, int4: 23, float8: 701, json: 114, timestamptz: 1184 }
 type Column = [name: string, type: keyof typeof OIDS]
@@ -90,7 +92,10 @@ const HEAD: Cell[] = [
   [['at', 'text'], '1767225600.5'],
   [['ownPid', 'int4'], '1'],
   [['ownUser', 'text'], 'reaper'],
+  [['encoding', 'text'], 'UTF8'],
   [['seesAll', 'bool'], 't'],
+  [['isMember', 'bool'], 't'],
+  [['isMonitor', 'bool'], 't'],
   [['max', 'int4'], '100'],
   [['reserved', 'int4'], '3'],
   [['opened', 'float8'], '7'],
@@ -107,6 +112,7 @@ const SESSION: Cell[] = [
   [['transactionStart', 'text'], null],
   [['superuser', 'bool'], 'f'],
   [['listening', 'bool'], 'f'],
+  [['backup', 'bool'], null],
 ]
 const result = (cells: Cell[]) =>
   rows(
@@ -116,11 +122,15 @@ const result = (cells: Cell[]) =>
 const SNAPSHOT = Buffer.concat([result(HEAD), result(SESSION), READY])
 const answerOf = (outcomes: string | null) =>
   Buffer.concat([
-    rows([['set_config', 'text']], [['']]),
     message('C', zero('DO')),
-    rows([['outcomes', 'json']], [[outcomes]]),
+    rows([['slotkeeper.outcomes', 'text']], [[outcomes]]),
     READY,
   ])
+
+const holders = (locks: string | null, slots: string): Cell[] => [
+  [['advisoryLocks', 'json'], locks],
+  [['replicationSlots', 'json'], slots],
+]
 
 /** What the server says to each message of the client; a list goes out piece by piece. */
 type Answer = Buffer | Buffer[]
@@ -240,7 +250,7 @@ test('this server is understood where it is right, however it is cut in pieces',
       answer.subarray(index * size, (index + 1) * size),
     )
   for (const size of [1, 2, 5, 7, 64, 10_000]) {
-    const answers = [GREETING, SNAPSHOT, answerOf('[{"outcome": "reaped"}]')]
+    const answers = [GREETING, SET, SNAPSHOT, answerOf('[{"outcome": "reaped"}]')]
     const result = await meet(
       answers.map((answer) => pieces(answer, size)),
       sweep,
@@ -252,10 +262,10 @@ test('this server is understood where it is right, however it is cut in pieces',
 describe.each<[string, (said: Buffer) => Buffer[]]>([
   ['in place of a greeting', (said) => [said]],
   ['in the middle of a greeting', (said) => [Buffer.concat([AUTHENTICATED, said])]],
-  ['after the greeting', (said) => [Buffer.concat([GREETING, said]), SNAPSHOT]],
-  ['in place of a snapshot', (said) => [GREETING, said]],
-  ['in the middle of a snapshot', (said) => [GREETING, Buffer.concat([result(HEAD), said])]],
-  ['in place of the outcomes', (said) => [GREETING, SNAPSHOT, said]],
+  ['after the greeting', (said) => [Buffer.concat([GREETING, said]), SET, SNAPSHOT]],
+  ['in place of a snapshot', (said) => [GREETING, SET, said]],
+  ['in the middle of a snapshot', (said) => [GREETING, SET, Buffer.concat([result(HEAD), said])]],
+  ['in place of the outcomes', (said) => [GREETING, SET, SNAPSHOT, said]],
 ])('noise %s', (_, answers) => {
   test('is an error with a name', async () => {
     await fc.assert(
@@ -306,7 +316,7 @@ test.each<[string, Buffer, string]>([
     'JSON that is none',
   ],
 ])('%s is told by its name', async (_, said, named) => {
-  expect(await meet([GREETING, said], takeSnapshot)).toMatchObject({
+  expect(await meet([GREETING, SET, said], takeSnapshot)).toMatchObject({
     kind: 'unreachable',
     message: expect.stringContaining(named),
   })
@@ -315,7 +325,7 @@ test.each<[string, Buffer, string]>([
 test('an answer that does not end is given up for its length, not for the time', async () => {
   const notice = message('N', Buffer.concat([zero(`S${'x'.repeat(60_000)}`), Buffer.alloc(1)]))
   expect(
-    await meet([GREETING], takeSnapshot, { lastly: notice, timeoutMs: AMPLE_MS }),
+    await meet([GREETING, SET], takeSnapshot, { lastly: notice, timeoutMs: AMPLE_MS }),
   ).toMatchObject({
     kind: 'unreachable',
     message: expect.stringContaining('an answer that does not end'),
@@ -326,7 +336,7 @@ test('an answer that breaks off is an error with a name', async () => {
   const cut = fc.nat(SNAPSHOT.length - 1).map((end) => SNAPSHOT.subarray(0, end))
   await fc.assert(
     fc.asyncProperty(cut, async (said) => {
-      expect(await meet([GREETING, said], takeSnapshot)).toMatchObject({ kind: 'unreachable' })
+      expect(await meet([GREETING, SET, said], takeSnapshot)).toMatchObject({ kind: 'unreachable' })
     }),
     { numRuns: 50 },
   )
@@ -389,7 +399,7 @@ describe('rows of another form', () => {
     await fc.assert(
       fc.asyncProperty(changes, changes, async (inHead, inSession) => {
         const said = [result(altered(HEAD, inHead)), result(altered(SESSION, inSession)), READY]
-        const seen = await meet([GREETING, Buffer.concat(said)], takeSnapshot)
+        const seen = await meet([GREETING, SET, Buffer.concat(said)], takeSnapshot)
         if (!(seen instanceof SlotkeeperError)) isSound(seen)
       }),
       { numRuns: 150 },
@@ -404,14 +414,14 @@ describe('rows of another form', () => {
     ['three results', [result(HEAD), result(SESSION), result(SESSION)]],
     ['results in the wrong order', [result(SESSION), result(HEAD)]],
   ])('%s', async (_, said) => {
-    const seen = await meet([GREETING, Buffer.concat([...said, READY])], takeSnapshot)
+    const seen = await meet([GREETING, SET, Buffer.concat([...said, READY])], takeSnapshot)
     expect(seen).toMatchObject({ kind: 'query', message: expect.stringContaining('answer') })
   })
 
   test.each(SESSION.map(([[name]]) => name))('no column %s', async (name) => {
     const cells = SESSION.filter(([column]) => column[0] !== name)
     const said = Buffer.concat([result(HEAD), result(cells), READY])
-    expect(await meet([GREETING, said], takeSnapshot)).toMatchObject({ kind: 'query' })
+    expect(await meet([GREETING, SET, said], takeSnapshot)).toMatchObject({ kind: 'query' })
   })
 
   test.each([
@@ -425,7 +435,7 @@ describe('rows of another form', () => {
   ])('%s: %j', async (name, said) => {
     const cells = SESSION.map(([column, cell]): Cell => [column, column[0] === name ? said : cell])
     const seen = await meet(
-      [GREETING, Buffer.concat([result(HEAD), result(cells), READY])],
+      [GREETING, SET, Buffer.concat([result(HEAD), result(cells), READY])],
       takeSnapshot,
     )
     // A session whose owner was dropped is one that PostgreSQL shows.
@@ -435,21 +445,20 @@ describe('rows of another form', () => {
 
   test.each<[string, Cell[][]]>([
     ['nothing', []],
-    ['no list', [[[['holders', 'json'], null]]]],
-    ['a number', [[[['holders', 'json'], '42']]]],
-    ['pids that are none', [[[['holders', 'json'], '["42"]']]]],
-    ['another column', [[[['pids', 'json'], '[42]']]]],
-    ['two answers', [[[['holders', 'json'], '[]']], [[['holders', 'json'], '[42]']]]],
+    ['no list', [holders(null, '[]')]],
+    ['a number', [holders('42', '[]')]],
+    ['pids that are none', [holders('["42"]', '[]')]],
+    ['no slots', [[[['advisoryLocks', 'json'], '[42]']]]],
+    ['two answers', [holders('[]', '[]'), holders('[42]', '[]')]],
   ])('of lock holders: %s', async (_, said) => {
-    const seen = await meet(
-      [GREETING, Buffer.concat([...said.map(result), READY])],
-      findLockHolders,
-    )
+    const before = [message('C', zero('DO')), rows([['missing', 'text']], [])]
+    const answer = Buffer.concat([...before, ...said.map(result), READY])
+    const seen = await meet([GREETING, SET, answer], preflight)
     expect(seen).toMatchObject({ kind: 'query', message: expect.stringContaining('answer') })
   })
 
   test('that say outcomes of other sessions than were asked for end nobody in the report', async () => {
-    const valid = fc.constantFrom('reaped', 'changed', 'gone', 'advisoryLock', 'unsignalled')
+    const valid = fc.constantFrom('reaped', 'changed', 'gone', 'advisoryLock', 'replicationSlot')
     const one = fc.oneof(
       fc.record({ outcome: valid }),
       fc.record({ outcome: fc.constant('refused') }),
@@ -464,10 +473,10 @@ describe('rows of another form', () => {
     const isAnswer = (list: unknown) =>
       Array.isArray(list) &&
       list.length === 1 &&
-      ['reaped', 'changed', 'gone', 'advisoryLock', 'unsignalled'].includes(list[0]?.outcome)
+      ['reaped', 'changed', 'gone', 'advisoryLock', 'replicationSlot'].includes(list[0]?.outcome)
     await fc.assert(
       fc.asyncProperty(written, async (outcomes) => {
-        const ended = await meet([GREETING, SNAPSHOT, answerOf(outcomes)], sweep)
+        const ended = await meet([GREETING, SET, SNAPSHOT, answerOf(outcomes)], sweep)
         if (isAnswer(parsed(outcomes))) expect(ended).toEqual(parsed(outcomes))
         else expect(ended).toMatchObject([{ outcome: 'refused', sqlstate: expect.any(String) }])
       }),

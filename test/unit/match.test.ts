@@ -47,6 +47,28 @@ describe('a match', () => {
     ['no network holds the socket', { clients: ['0.0.0.0/0', '::/0'] }, { client: 'local' }, false],
     ['the socket is no network', { clients: ['local'] }, {}, false],
   ])('%s', (_, match, different, expected) => {
-    expect(compileMatch(match)(session(different))).toBe(expected)
+    expect(compileMatch(match, 180004)(session(different))).toBe(expected)
+  })
+
+  // As the server of each release writes the name on its left; held by applications.test.ts on real ones.
+  test.each<[string, string, number, boolean]>([
+    ['caf\\xc3\\xa9', 'café', 160000, true],
+    ['caf\\xc3\\xa9', 'caf*', 160000, true],
+    ['caf\\xc3\\xa9-1', 'café-?', 160000, true],
+    ['caf\\xc3\\xa9', 'caf\\xc3\\xa9', 160000, true],
+    ['caf??', 'café', 160000, false],
+    ['caf??', 'café', 150000, true],
+    ['cafxy', 'café', 150000, false],
+    ['tab\\x09', 'tab\t', 180000, true],
+    ['é'.repeat(20).replaceAll('é', '\\xc3\\xa9').slice(0, 63), 'é'.repeat(20), 180000, true],
+  ])('the application %s by %s on %i: %s', (application, glob, serverVersion, expected) => {
+    expect(compileMatch({ applications: [glob] }, serverVersion)(session({ application }))).toBe(
+      expected,
+    )
+  })
+
+  test('roles and databases are not written in that way', () => {
+    const matches = compileMatch({ users: ['renée'], databases: ['größe'] }, 150000)
+    expect(matches(session({ user: 'renée', database: 'größe' }))).toBe(true)
   })
 })

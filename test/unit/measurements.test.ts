@@ -95,6 +95,8 @@ describe('the report', () => {
         protected: 0,
         listening: 0,
         advisoryLock: 0,
+        replicationSlot: 0,
+        backup: 0,
         kept: 0,
         budget: 0,
         changed: 0,

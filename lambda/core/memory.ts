@@ -1,0 +1,35 @@
+import type { Churn } from './churn.ts'
+import type { Session, Snapshot } from './session.ts'
+
+/** What a sweep remembers for the next one of the same target. */
+export type Memory = {
+  churn: Churn
+  /** Sessions that have been seen to listen; whatever ran since, PostgreSQL does not show that it stopped. */
+  listeners: ReadonlySet<string>
+  /** Sessions that have been seen to start a backup, and not to stop it. */
+  backups: ReadonlySet<string>
+}
+
+/** The snapshot with what earlier sweeps saw of sessions that still live. */
+export function recall(before: Memory | undefined, snapshot: Snapshot): Snapshot {
+  if (before === undefined || before.listeners.size + before.backups.size === 0) return snapshot
+  const sessions = snapshot.sessions.map((session) => ({
+    ...session,
+    listening: session.listening || before.listeners.has(identityOf(session)),
+    backup: session.backup ?? (before.backups.has(identityOf(session)) || null),
+  }))
+  return { ...snapshot, sessions }
+}
+
+/** What is to be remembered of a snapshot into which was recalled what was known before. */
+export function remember({ sessions }: Snapshot, churn: Churn): Memory {
+  return {
+    churn,
+    listeners: new Set(sessions.filter(({ listening }) => listening).map(identityOf)),
+    backups: new Set(sessions.filter(({ backup }) => backup).map(identityOf)),
+  }
+}
+
+function identityOf({ pid, backendStart }: Session): string {
+  return `${pid} ${backendStart}`
+}

@@ -1,0 +1,45 @@
+// What the last query of a session tells, decided in the server: the query's text never leaves it. Each is SQL
+// for a boolean. The regular expressions use no back references and no captures, so the server matches them
+// in linear time, whatever text a stranger writes.
+
+/** Blanks and comments. `.*?` may run on to a later end of a comment, and so spans nested ones too. */
+const GAP = '(\\s|/\\*.*?\\*/|--[^\\n\\r]*[\\n\\r])*'
+
+/** The same, ending at the first end of a comment. */
+const PLAIN_GAP = '(\\s|/\\*([^*]|\\*+[^*/])*\\*+/|--[^\\n\\r]*[\\n\\r])*'
+
+/** Where a statement begins. A semicolon inside a text constant counts too: that spares one session too many. */
+const BEGIN = `(^|;)${GAP}`
+
+/** An occurrence of `of` in the query, counted by what is left when it is taken out. */
+const count = (query: string, of: string) =>
+  `(octet_length(${query}) - octet_length(replace(${query}, '${of}', '')))`
+
+/**
+ * The server keeps `track_activity_query_size` - 1 bytes of a query, and no part of a character (backend_status.c).
+ * It writes the setting with a unit, of which `B` is none to pg_size_bytes before 16; looked up once for all rows.
+ */
+const isCutOff = (query: string) =>
+  `octet_length(${query}) >= (select
+    pg_size_bytes(regexp_replace(current_setting('track_activity_query_size'), '(\\d)B', '\\1 bytes')) - 4)`
+
+/**
+ * LISTEN is one of the statements, or stands in a DO block, as Postgrex and Oban write it. Where the server cut
+ * the text off inside a leading comment, or inside a DO block, LISTEN may be in what is missing.
+ */
+export function listens(query: string): string {
+  return `(
+    ${query} ~* '${BEGIN}(listen\\M|do\\M.*\\mlisten\\M)'
+    or ${query} ~ '^${PLAIN_GAP}(/\\*([^*]|\\*+[^*/])*\\**|--[^\\n\\r]*)$'
+    or ${query} ~ '^(\\s|--[^\\n\\r]*[\\n\\r])*/\\*' and ${count(query, '/*')} > ${count(query, '*/')}
+    or ${isCutOff(query)} and ${query} ~* '(^${PLAIN_GAP}[/-]?$|${BEGIN}do\\M)'
+  )`
+}
+
+/** True at the start of a backup, false at its end, NULL where the query says nothing of one. */
+export function backsUp(query: string): string {
+  return `case
+    when ${query} ~* '\\mpg_(backup_stop|stop_backup)\\M' then false
+    when ${query} ~* '\\mpg_(backup_start|start_backup)\\M' then true
+  end`
+}

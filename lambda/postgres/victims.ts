@@ -1,0 +1,18 @@
+import { escapeLiteral } from 'pg'
+import type { ReapVerdict } from '../core/verdicts.ts'
+
+/**
+ * What identifies each session, in the form that `unnest` takes: arrays of pid, backend start, state change (both in
+ * seconds since the epoch), state and action, all of one length.
+ */
+export function arraysOf(verdicts: ReapVerdict[]): string {
+  const array = (type: string, of: (verdict: ReapVerdict) => string | number) =>
+    `${escapeLiteral(`{${verdicts.map(of).join(',')}}`)}::${type}[]`
+  return [
+    array('int', ({ session }) => session.pid),
+    array('float8', ({ session }) => session.backendStart),
+    array('float8', ({ session }) => session.stateChange ?? 'null'),
+    array('text', ({ session }) => JSON.stringify(session.state)),
+    array('text', ({ action }) => action),
+  ].join(', ')
+}

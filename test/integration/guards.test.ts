@@ -1,0 +1,151 @@
+import { afterAll, describe, expect, test } from 'vitest'
+import type { Memory } from '../../lambda/core/memory.ts'
+import type { PolicyInput } from '../../lambda/core/policy.ts'
+import type { Mode } from '../../lambda/core/report.ts'
+import { createGate, deadlineIn, SWEEP_MS } from '../../lambda/postgres/entry.ts'
+import { sweep } from '../../lambda/sweep.ts'
+import { MAJOR, type OtherSession, REAPER_ROLES, testServer, until } from '../support/server.ts'
+import { policy } from '../support/session.ts'
+
+const db = await testServer({ max_connections: '60', wal_level: 'logical' })
+const reaper = await db.role('reaper', REAPER_ROLES)
+const app = await db.role('shop_app', [], 'replication')
+await db.trust(app)
+const gate = createGate(async () => db.credentials(reaper), false)
+afterAll(() => gate.close())
+
+const ALL_IDLE: PolicyInput = { rules: [{ name: 'all', state: 'idle', olderThan: '0s' }] }
+
+/** Sweeps the sessions of the application's role. */
+function sweepAll(mode: Mode, before?: Memory, different: Partial<PolicyInput> = {}) {
+  const written = policy({ scope: { users: [app.user] }, ...ALL_IDLE, ...different })
+  const order = { target: 'test', policy: written, mode, before }
+  return sweep(gate, order, deadlineIn(SWEEP_MS))
+}
+
+/** Ends a session and waits until the server has forgotten it. */
+async function leave({ client, pid }: OtherSession): Promise<void> {
+  await client.end()
+  await until(async () => (await db.stateOf(pid)) === undefined)
+}
+
+/** Why each session was spared, by its process. */
+async function reasons(...sessions: OtherSession[]): Promise<string[]> {
+  const { verdicts } = await sweepAll('reap')
+  return sessions.map(({ pid }) => {
+    const verdict = verdicts.find(({ session }) => session.pid === pid)
+    return verdict?.verdict === 'spare' ? verdict.reason : (verdict?.verdict ?? 'not seen')
+  })
+}
+
+const [start, stop] =
+  MAJOR >= 15
+    ? ["pg_backup_start('test')", 'pg_backup_stop()']
+    : ["pg_start_backup('test', true, false)", 'pg_stop_backup(false)']
+
+test('a session that has a replication slot in use is spared, and its slot lives on', async () => {
+  const poller = await db.open(
+    app,
+    'poller',
+    "select pg_create_logical_replication_slot('polled', 'test_decoding', true)",
+    "select * from pg_logical_slot_get_changes('polled', null, null)",
+    'select 1',
+  )
+  expect(await reasons(poller)).toEqual(['replicationSlot'])
+  expect(poller.isAlive()).toBe(true)
+  await leave(poller)
+})
+
+test('a session between the start and the stop of a backup is spared', async () => {
+  const [started, stopped] =
+    MAJOR >= 15
+      ? ['pg_backup_start', 'pg_backup_stop']
+      : ['pg_start_backup(text, boolean, boolean)', 'pg_stop_backup(boolean, boolean)']
+  for (const name of [started, stopped])
+    await db.admin.query(`grant execute on function ${name} to shop_app`)
+  const dump = await db.open(app, 'backup', `select ${start}`)
+  expect(await reasons(dump)).toEqual(['backup'])
+  const { memory } = await sweepAll('observe')
+  await dump.client.query('select 1')
+  await db.settled(dump.pid)
+  const kept = await sweepAll('reap', memory)
+  expect(kept.report).toMatchObject({ reaped: [], spared: { backup: 1 } })
+  await dump.client.query(`select ${stop}`)
+  await db.settled(dump.pid)
+  const done = await sweepAll('reap', kept.memory)
+  expect(done.report.reaped.map(({ pid }) => pid)).toEqual([dump.pid])
+})
+
+describe('a session that was seen to listen', () => {
+  const KEEPALIVES = [
+    'select pg_backend_pid()',
+    ' ',
+    'commit',
+    'deallocate all',
+    'notify other',
+    'select 1',
+  ]
+
+  test('stays a listener, whatever runs after it', async () => {
+    const listener = await db.open(app, 'listener', 'listen jobs')
+    let { memory } = await sweepAll('observe')
+    for (const keepalive of KEEPALIVES) {
+      await listener.client.query(keepalive)
+      await db.settled(listener.pid)
+      const swept = await sweepAll('reap', memory)
+      expect(swept.report).toMatchObject({ reaped: [], spared: { listening: 1 } })
+      memory = swept.memory
+    }
+    // Without the memory it is one that can't be told from any other.
+    expect((await sweepAll('reap')).report.reaped.map(({ pid }) => pid)).toEqual([listener.pid])
+    await listener.ended
+  })
+
+  test('is forgotten with its end', async () => {
+    const listener = await db.open(app, 'listener', 'listen jobs')
+    const { memory } = await sweepAll('observe')
+    expect(memory.listeners.size).toBe(1)
+    await leave(listener)
+    expect((await sweepAll('observe', memory)).memory.listeners.size).toBe(0)
+  })
+})
+
+test.each([
+  ['café', ['café']],
+  ['caf\t-1', ['caf\t-1']],
+  ['日本 worker', ['日本*']],
+  // 88 bytes as PostgreSQL 16 writes it, of which it keeps 63.
+  ['é'.repeat(11), ['é'.repeat(11)]],
+  ['é'.repeat(20), ['é'.repeat(20)]],
+])('the application %j is protected by %j', async (application, applications) => {
+  const protectedOne = await db.open(app, application)
+  const { report } = await sweepAll('reap', undefined, { protect: [{ applications }] })
+  expect(report).toMatchObject({ reaped: [], spared: { protected: 1 } })
+  await leave(protectedOne)
+})
+
+describe.each(['LATIN1', 'EUC_JP', 'SQL_ASCII', 'UTF8'])('over a database in %s', (encoding) => {
+  const name = `in_${encoding.toLowerCase()}`
+
+  test('names are those that were given', async () => {
+    await db.admin.query(
+      `create database ${name} template template0 encoding '${encoding}' locale 'C'`,
+    )
+    const role = await db.role(`renée ${encoding}`)
+    const session = await db.open(role, 'app')
+    const over = createGate(async () => db.credentials(reaper, name), false)
+    const written = policy({ ...ALL_IDLE, scope: { users: ['ren*'] } })
+    const guarded = policy({
+      ...ALL_IDLE,
+      scope: { users: ['ren*'] },
+      protect: [{ users: [role.user] }],
+    })
+    const run = (policy: typeof written) =>
+      sweep(over, { target: 'test', policy, mode: 'reap' }, deadlineIn(SWEEP_MS))
+    expect((await run(guarded)).report).toMatchObject({ reaped: [], spared: { protected: 1 } })
+    expect((await run(written)).report.reaped).toMatchObject([
+      { pid: session.pid, user: role.user },
+    ])
+    await over.close()
+  })
+})

@@ -1,0 +1,186 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../lambda/postgres/entry.ts'
+import { provide } from '../../lambda/postgres/grant.ts'
+import { FUNCTIONS, RELATIONS } from '../../lambda/postgres/rights.ts'
+import { sweep } from '../../lambda/sweep.ts'
+import { MAJOR, REAPER_ROLES, testServer } from '../support/server.ts'
+import { policy } from '../support/session.ts'
+
+const db = await testServer({ max_connections: '40' })
+const superuser = { user: 'postgres', password: db.server.password }
+const app = await db.role('shop_app')
+await db.trust(app)
+const ALL_IDLE = policy({
+  scope: { users: [app.user] },
+  rules: [{ name: 'all', state: 'idle', olderThan: '0s' }],
+})
+
+/** A sweep as a role that comes in anew. */
+async function sweepAs(
+  role: { user: string; password: string },
+  mode: 'reap' | 'observe' = 'reap',
+) {
+  const gate = createGate(async () => db.credentials(role), false)
+  try {
+    const order = { target: 'test', policy: ALL_IDLE, mode }
+    return (await sweep(gate, order, deadlineIn(SWEEP_MS))).report
+  } finally {
+    await gate.close()
+  }
+}
+
+const RIGHTS = [
+  ...FUNCTIONS.map((name) => `EXECUTE ON FUNCTION pg_catalog.${name}`),
+  ...RELATIONS.map((name) => `SELECT ON pg_catalog.${name}`),
+  'USAGE ON LANGUAGE plpgsql',
+]
+
+describe('a server that took from PUBLIC', () => {
+  let reaper: { user: string; password: string }
+  beforeAll(async () => {
+    reaper = await db.role('reaper', REAPER_ROLES)
+  })
+
+  test.each(RIGHTS)(
+    '%s: the error names the grant, nothing is ended, and the grant mends it',
+    async (right) => {
+      const victim = await db.open(app, 'victim')
+      await db.admin.query(`revoke ${right} from public`)
+      for (const mode of ['observe', 'reap'] as const) {
+        await expect(sweepAs(reaper, mode)).rejects.toMatchObject({
+          kind: 'rights',
+          message: expect.stringContaining(`: GRANT ${right} TO "reaper";`),
+        })
+      }
+      expect(victim.isAlive()).toBe(true)
+      await db.admin.query(`grant ${right} to reaper`)
+      expect((await sweepAs(reaper)).reaped).toMatchObject([{ pid: victim.pid }])
+      await victim.ended
+      await db.admin.query(`grant ${right} to public`)
+      await db.admin.query(`revoke ${right} from reaper`)
+    },
+  )
+
+  test('all of it at once is told at once', async () => {
+    const victim = await db.open(app, 'victim')
+    for (const right of RIGHTS) await db.admin.query(`revoke ${right} from public`)
+    const error = await sweepAs(reaper).catch((error: unknown) => error)
+    for (const right of RIGHTS) expect(String(error)).toContain(`GRANT ${right} TO "reaper";`)
+    await victim.client.end()
+  })
+
+  test('what is made there gets all of it, and works', async () => {
+    const admin = await db.link(superuser)
+    await db.admin.query('revoke connect on database postgres from public')
+    expect(await provide(admin, { role: 'made', auth: 'secret' }, 'p')).toEqual([])
+    await admin.close()
+    await db.admin.query('grant connect on database postgres to shop_app')
+    const victim = await db.open(app, 'victim')
+    expect((await sweepAs({ user: 'made', password: 'p' })).reaped).toMatchObject([
+      { pid: victim.pid },
+    ])
+  })
+  afterAll(async () => {
+    for (const right of [...RIGHTS, 'CONNECT ON DATABASE postgres']) {
+      await db.admin.query(`grant ${right} to public`)
+    }
+  })
+})
+
+test.each(['pg_sleep(float8)', 'set_config(text, text, boolean)'])(
+  'without %s, which hardened servers revoke, nothing is missing',
+  async (name) => {
+    const plain = await db.role(`without ${name}`, REAPER_ROLES)
+    await db.admin.query(`revoke execute on function pg_catalog.${name} from public`)
+    const victims = await Promise.all(Array.from({ length: 5 }, () => db.open(app, 'victim')))
+    const { reaped, refused } = await sweepAs(plain)
+    expect([reaped.length, refused]).toEqual([victims.length, []])
+    await db.admin.query(`grant execute on function pg_catalog.${name} to public`)
+  },
+)
+
+test('every function that a sweep calls by its name is on the list of what it needs', async () => {
+  const reaper = await db.role('overheard', REAPER_ROLES)
+  await db.open(app, 'victim')
+  const gate = createGate(async () => db.credentials(reaper), false)
+  const said: string[] = []
+  const listening: Gate = {
+    ...gate,
+    async open(deadline) {
+      const link = await gate.open(deadline)
+      return {
+        ...link,
+        query: (sql, timeoutMs) => {
+          said.push(sql)
+          return link.query(sql, timeoutMs)
+        },
+      }
+    },
+  }
+  const order = { target: 'test', policy: ALL_IDLE, mode: 'reap' } as const
+  const { report } = await sweep(listening, order, deadlineIn(SWEEP_MS))
+  await gate.close()
+  expect([report.reaped.length, said.length]).toEqual([1, 4])
+
+  // What looks like a call and is none: syntax, and the names of columns of a VALUES or of a function's rows.
+  const SYNTAX =
+    /^(and|any|array|as|backend|coalesce|exists|f|from|int|nullif|or|r|values|v|when|in)$/
+  const HERE = /^(has_(function|table|language)_privilege)$/
+  const called = said
+    .flatMap((sql) => [...sql.replaceAll(/'[^']*'/g, "''").matchAll(/\b([a-z_]+) ?\(/g)])
+    .map(([, name = '']) => name)
+    .filter((name) => !SYNTAX.test(name) && !HERE.test(name))
+  const known = new Set(FUNCTIONS.map((name) => name.replace(/\(.*/, '')))
+  expect(called.filter((name) => !known.has(name))).toEqual([])
+})
+
+describe('a role that does not inherit', () => {
+  test('is told how to inherit, not to be granted what it has', async () => {
+    const role = await db.role('aloof', REAPER_ROLES, 'noinherit')
+    const remedy =
+      MAJOR >= 16 ? 'GRANT pg_monitor TO "aloof" WITH INHERIT TRUE;' : 'ALTER ROLE "aloof" INHERIT;'
+    await expect(sweepAs(role)).rejects.toMatchObject({
+      kind: 'blind',
+      message: expect.stringContaining(remedy),
+    })
+    await db.admin.query(remedy)
+    await db.admin.query(remedy.replace('pg_monitor', 'pg_signal_backend'))
+    const victim = await db.open(app, 'victim')
+    expect((await sweepAs(role)).reaped).toMatchObject([{ pid: victim.pid }])
+  })
+
+  test('is made to inherit by what makes the role', async () => {
+    await db.role('made aloof', [], 'noinherit')
+    const admin = await db.link(superuser)
+    await provide(admin, { role: 'made aloof', auth: 'secret' })
+    await admin.close()
+    const victim = await db.open(app, 'victim')
+    expect(
+      (await sweepAs({ user: 'made aloof', password: 'secret of made aloof' })).reaped,
+    ).toMatchObject([{ pid: victim.pid }])
+  })
+})
+
+test('a role that logs in as another one keeps its own rights', async () => {
+  const role = await db.role('changeling', [...REAPER_ROLES, app.user])
+  await db.admin.query('alter role changeling set role = shop_app')
+  const victim = await db.open(app, 'victim')
+  expect((await sweepAs(role)).reaped).toMatchObject([{ pid: victim.pid }])
+})
+
+test('a library path without PL/pgSQL is told before anything is ended', async () => {
+  const role = await db.role('pathless', REAPER_ROLES)
+  await db.admin.query("alter role pathless set dynamic_library_path = ''")
+  const victim = await db.open(app, 'victim')
+  const swept = sweepAs(role)
+  // Until 18 the language names its library by its whole path.
+  if (MAJOR >= 18) {
+    await expect(swept).rejects.toMatchObject({
+      kind: 'query',
+      message: expect.stringContaining('$libdir'),
+    })
+    expect(victim.isAlive()).toBe(true)
+  } else {
+    expect((await swept).reaped).toMatchObject([{ pid: victim.pid }])
+  }
+})
