@@ -8,47 +8,43 @@ const PINS: Record<string, string> = {
   search_path: 'pg_catalog,pg_temp',
   // The rights that count are those of the role that logs in.
   role: 'none',
+  // A library that is not there refuses the login. `session_preload_libraries` can't be pinned.
+  local_preload_libraries: '',
   // Without it a backslash in a statement means something else.
   standard_conforming_strings: 'on',
   transform_null_equals: 'off',
   quote_all_identifiers: 'off',
-  // A read replica refuses every statement of a serializable transaction (0A000).
+  // A read replica refuses every statement of a serializable transaction (0A000), and a deferrable one waits for
+  // the application's.
   default_transaction_isolation: 'read committed',
   default_transaction_read_only: 'off',
   default_transaction_deferrable: 'off',
-  row_security: 'on',
   // One session that may not be signalled must not end the sweep's own.
   exit_on_error: 'off',
-  // The connection is kept between sweeps.
+  // The connection is kept between sweeps, and the function is frozen meanwhile.
   idle_session_timeout: '0',
   idle_in_transaction_session_timeout: '0',
+  client_connection_check_interval: '0',
+  tcp_user_timeout: '0',
   // `statement_timeout`, which the driver sets, bounds a statement; a shorter wait for a lock fails it.
   lock_timeout: '0',
-  client_connection_check_interval: '0',
   // Each notice costs the function a message, and it reads none.
   client_min_messages: 'error',
   // Numbers and instants are written as text.
   extra_float_digits: '1',
   IntervalStyle: 'postgres',
-  DateStyle: 'ISO, MDY',
-  TimeZone: 'UTC',
-  bytea_output: 'hex',
-  xmlbinary: 'base64',
-  array_nulls: 'on',
-  // How a statement is run: compiling one costs a hundred times what it saves here, and a parallel
-  // worker can't end a session.
+  // Thousands of sessions with long query texts fit, so that a `temp_file_limit` of 0 fails nothing.
+  work_mem: '64MB',
+  // How a statement is run: compiling one costs a hundred times what it saves here, a parallel worker can't end a
+  // session, and without hash joins the time grows with the square of the sessions.
   jit: 'off',
   max_parallel_workers_per_gather: '0',
   plan_cache_mode: 'auto',
-  work_mem: '16MB',
   enable_hashagg: 'on',
   enable_hashjoin: 'on',
-  enable_indexscan: 'on',
-  enable_material: 'on',
   enable_mergejoin: 'on',
   enable_nestloop: 'on',
   enable_seqscan: 'on',
-  enable_sort: 'on',
 }
 
 /** The start-up parameter `options`, in which a blank within a value is escaped (pg_split_opts). */
