@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import { startAws } from '../../cli/rehearse/aws.ts'
 import type { Lambda } from '../../cli/rehearse/lambda.ts'
@@ -70,8 +71,41 @@ test('sweeps, publishes every metric in one signed request, and logs why', async
       rule: 'now',
       why: expect.stringContaining('idle'),
     }),
-    expect.objectContaining({ level: 'INFO', message: 'sweep', report: swept }),
+    expect.objectContaining({
+      level: 'INFO',
+      message: 'sweep',
+      report: { ...swept, reaped: 1, refused: 0 },
+    }),
   ])
+})
+
+test('each line of the log names its invocation', async () => {
+  const lambda = await start({ SLOTKEEPER_METRICS: 'emf' })
+  await report(lambda)
+  await lambda.invoke({ mode: 'observ' })
+  const ids = entries(lambda).map(({ requestId }) => requestId)
+  expect(ids).toHaveLength(3)
+  expect(ids[0]).toMatch(/^[0-9a-f-]{36}$/)
+  expect(ids[1]).toBe(ids[0])
+  expect(ids[2]).not.toBe(ids[0])
+})
+
+/** As Logs Insights finds them: each value that is no object or list. */
+const fieldsOf = (value: unknown): number =>
+  typeof value === 'object' && value !== null
+    ? Object.values(value).reduce((sum: number, inner) => sum + fieldsOf(inner), 0)
+    : 1
+
+test('the line of a sweep has few fields, however many it reaps', async () => {
+  const lambda = await start()
+  await report(lambda, { mode: 'observe' })
+  const before = fieldsOf(entries(lambda).at(-1))
+  const leak = await db.fill(app)
+  const swept = await report(lambda)
+  expect(swept.reaped.length).toBeGreaterThan(5)
+  expect(fieldsOf(entries(lambda).at(-1))).toBe(before)
+  expect(before).toBeLessThan(100)
+  await Promise.all(leak.map(({ ended }) => ended))
 })
 
 test('logs whose session it was that it may not end', async () => {
@@ -156,6 +190,7 @@ test('an event of another mode is refused before anything is touched', async () 
     errorType: 'Slotkeeper.settings',
     errorMessage: expect.stringContaining('"observe"'),
   })
+  expect(entries(lambda)).toMatchObject([{ message: 'sweep failed', kind: 'settings' }])
   expect(aws.secretReads).toEqual([])
 })
 
@@ -181,6 +216,23 @@ test('the embedded metric format needs no CloudWatch endpoint', async () => {
       ),
     },
   ])
+})
+
+test.each([
+  ['INFO', undefined],
+  ['WARN', 'WARN'],
+  ['error', 'ERROR'],
+])('a log that lets pass what is %s lets the metrics pass', async (least, level) => {
+  const lambda = await start({ SLOTKEEPER_METRICS: 'emf', AWS_LAMBDA_LOG_LEVEL: least })
+  const idle = await Promise.all([1, 2].map(() => db.open(app, 'php')))
+  await report(lambda, { mode: 'observe' })
+  const line = entries(lambda).find((entry) => '_aws' in entry)
+  expect(line.level).toBe(level)
+  expect(line.timestamp === undefined).toBe(level === undefined)
+  expect(line.IdleAge.length).toBeGreaterThanOrEqual(idle.length)
+  expect(line.IdleAge.every(Number.isFinite)).toBe(true)
+  await report(lambda)
+  await Promise.all(idle.map(({ ended }) => ended))
 })
 
 test('a rotated password is read again', async () => {
@@ -266,6 +318,14 @@ test('a wrong configuration fails every invocation, with all that is wrong', asy
     const { ok, payload } = await lambda.invoke({})
     expect(ok).toBe(false)
     const { errorMessage } = payload as { errorMessage: string }
+    // Where the alarm sends its reader.
+    expect(entries(lambda).at(-1)).toMatchObject({
+      level: 'ERROR',
+      message: 'sweep failed',
+      kind: 'settings',
+      error: errorMessage,
+      requestId: expect.any(String),
+    })
     for (const named of [
       'SLOTKEEPER_MODE',
       'policy.rules',
@@ -274,6 +334,18 @@ test('a wrong configuration fails every invocation, with all that is wrong', asy
     ]) {
       expect(errorMessage).toContain(named)
     }
+  }
+})
+
+test('the name of an error outlives the build', async () => {
+  // Of what is not caught here, Lambda logs the name of the class.
+  const [lambda, provision] = await Promise.all(
+    ['lambda', 'provision'].map((folder) => import(resolve(`dist/${folder}/index.mjs`))),
+  )
+  const event = { RequestType: 'Create', ResourceProperties: { adminSecret: 'none', host: '::1' } }
+  for (const fails of [lambda.handler({}), provision.handler(event)]) {
+    const error = await fails.catch((error: unknown) => error)
+    expect(error.constructor.name).toBe('SlotkeeperError')
   }
 })
 
@@ -288,6 +360,30 @@ test('a full server that lets nobody in is published as exhausted', async () => 
   expect(metric('Exhausted')).toEqual([1])
   expect(metric('SweepSucceeded')).toEqual([0])
   await Promise.all(filling.map(({ client }) => client.end()))
+})
+
+test('a full server is exhausted over a kept connection too', async () => {
+  const lambda = await start({ SLOTKEEPER_MODE: 'observe' })
+  expect((await report(lambda)).slots.available).toBeGreaterThan(0)
+  expect(metric('Exhausted')).toEqual([0])
+  const filling = await db.fill(app)
+  const looked = await report(lambda)
+  expect([looked.entry, looked.slots.available]).toEqual(['warm', 0])
+  expect(metric('Exhausted')).toEqual([1])
+  await Promise.all(filling.map(({ client }) => client.end()))
+})
+
+test('observing counts each session that would be reaped once', async () => {
+  const lambda = await start({ SLOTKEEPER_MODE: 'observe' })
+  const pool = await Promise.all([1, 2, 3].map(() => db.open(app, 'php')))
+  const counts = []
+  for (const further of [0, 0, 2]) {
+    pool.push(...(await Promise.all(Array.from({ length: further }, () => db.open(app, 'php')))))
+    await report(lambda)
+    counts.push(metric('SessionsWouldReap'))
+  }
+  expect(counts).toEqual([[3], [0], [2]])
+  await Promise.all(pool.map(({ client }) => client.end()))
 })
 
 test("a full server is swept free through a walsender's slot, and that is told too", async () => {
