@@ -10,6 +10,7 @@ import {
   uniqueNames,
   wholeFrom,
 } from '../lambda/core/schema.ts'
+import { ALARM_NAMES, type AlarmName } from './alarms.ts'
 
 /** Hosts that stand for one in documents (RFC 2606, and AWS's own placeholder letters). */
 const PLACEHOLDER = /(^|\.)(example|invalid|test|example\.(com|net|org))$|xxxx|[<>]/i
@@ -22,6 +23,25 @@ const networkSchema = record({
   subnets: list(record({ id: id('subnet-'), availabilityZone: text('a zone') }), 'subnets'),
   securityGroupId: id('sg-'),
 })
+
+const settingSchema = record({
+  threshold: v.optional(v.pipe(v.number('expected a number'), v.finite('expected a number'))),
+  minutes: v.optional(v.pipe(wholeFrom(1), v.maxValue(1438, 'expected at most 1438'))),
+})
+
+const alarmSchema = v.lazy(
+  (input) =>
+    (typeof input === 'boolean'
+      ? v.literal(false, 'expected false, or an object with threshold, minutes')
+      : settingSchema) as v.GenericSchema<false | v.InferOutput<typeof settingSchema>>,
+)
+
+const alarmsSchema = record(
+  Object.fromEntries(ALARM_NAMES.map((name) => [name, v.optional(alarmSchema)])) as Record<
+    AlarmName,
+    v.OptionalSchema<typeof alarmSchema, undefined>
+  >,
+)
 
 const NAME_FORM = 'expected letters, digits and -, at most 63, a letter first'
 
@@ -46,6 +66,7 @@ const targetSchema = v.pipe(
     network: v.optional(networkSchema),
     metrics: v.optional(oneOf(['cloudwatch', 'emf'])),
     metricSet: v.optional(oneOf(METRIC_SETS)),
+    alarms: v.optional(alarmsSchema),
   }),
   v.check(
     ({ secretArn, iamUser }) => (secretArn === undefined) !== (iamUser === undefined),
@@ -56,6 +77,7 @@ const targetSchema = v.pipe(
 const contextSchema = record({
   email: v.optional(v.pipe(text('an address'), v.email('expected an e-mail address'))),
   dashboards: v.optional(v.boolean('expected true or false'), true),
+  alarms: v.optional(alarmsSchema, {}),
   targets: v.pipe(
     list(targetSchema, 'one or more targets'),
     uniqueNames('an earlier target has this one'),

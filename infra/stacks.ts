@@ -6,6 +6,7 @@ import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns'
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
 import type { Construct } from 'constructs'
+import { ALARM_NAMES, type AlarmSettings } from './alarms.ts'
 import type { Context, Target } from './context.ts'
 import { OverviewDashboard } from './dashboard.ts'
 import type { Placement } from './network.ts'
@@ -17,13 +18,13 @@ import { type Auth, SessionReaper } from './session-reaper.ts'
  */
 export function addStacks(
   app: Construct,
-  { targets, email, dashboards }: Context,
+  { targets, email, dashboards, alarms }: Context,
 ): SessionReaper[] {
   const shared = new Stack(app, 'Slotkeeper', { description: 'Slotkeeper: what all targets share' })
   const topic = new Topic(shared, 'Alarms', { enforceSSL: true })
   topic.addToResourcePolicy(publishFromAlarms(topic))
   if (email) topic.addSubscription(new EmailSubscription(email))
-  const reapers = targets.map((target) => addTarget(app, target, topic, dashboards))
+  const reapers = targets.map((target) => addTarget(app, target, topic, dashboards, alarms))
   if (dashboards && targets.length > 1) {
     const metrics = reapers.map((reaper) => reaper.metrics)
     new OverviewDashboard(shared, 'Overview', metrics)
@@ -53,6 +54,7 @@ function addTarget(
   target: Target,
   topic: ITopic,
   dashboard: boolean,
+  alarms: Context['alarms'],
 ): SessionReaper {
   const { name, host, port, resourceId, database, mode, policy, metrics, metricSet, everySeconds } =
     target
@@ -67,12 +69,22 @@ function addTarget(
     metrics,
     metricSet,
     every: everySeconds === undefined ? undefined : Duration.seconds(everySeconds),
-    alarms: { topic },
+    alarms: { ...settingsOf(alarms, target.alarms), topic },
     dashboard,
     reserveConcurrency: target.reserveConcurrency,
     createRole: createRoleOf(stack, target),
     ...placementOf(stack, target),
   })
+}
+
+/** The target's own settings, and for the rest those of all targets. */
+function settingsOf(common: AlarmSettings, own: AlarmSettings = {}): AlarmSettings {
+  return Object.fromEntries(
+    ALARM_NAMES.map((name) => {
+      const setting = own[name] ?? common[name]
+      return [name, setting === false ? false : { ...common[name], ...setting }]
+    }),
+  )
 }
 
 function authOf(stack: Stack, { secretArn, secretKeyArn, iamUser = '' }: Target): Auth {
