@@ -16,8 +16,8 @@ import type { MetricSet } from '../lambda/core/measurements.ts'
 import type { Mode } from '../lambda/core/report.ts'
 
 const MINUTE = Duration.minutes(1)
-/** CloudWatch evaluates a day at most of an alarm by the minute; two of it are slack. */
-const MOST_MINUTES = 1438
+/** CloudWatch evaluates a day at most of an alarm by the minute; three of it are the slack of `Silent`. */
+const MOST_MINUTES = 1437
 
 /** The metrics of one target, as the function names them. */
 export class TargetMetrics {
@@ -53,7 +53,7 @@ export type AlarmName = (typeof ALARM_NAMES)[number]
 export interface AlarmSetting {
   /** In the unit of the alarm's metric: see docs/operations.md. */
   readonly threshold?: number
-  /** How many minutes it has to last, from 1 to 1438. */
+  /** How many minutes it has to last, from 1 to 1437. */
   readonly minutes?: number
 }
 
@@ -72,8 +72,8 @@ export interface ReaperAlarmsProps extends AlarmSettings {
 type Definition = Required<AlarmSetting> & {
   metric: IMetric
   operator?: ComparisonOperator
-  /** Of so many more minutes, `minutes` have to breach; else they have to do so in a row. */
-  slack?: number
+  /** How many minutes have to breach, of how many. @default - all of `minutes` */
+  window?: (minutes: number) => { breaching: number; of: number }
   missing?: TreatMissingData
   describe: (setting: Required<AlarmSetting>) => string
 }
@@ -90,14 +90,14 @@ export class ReaperAlarms extends Construct {
       const setting = this.settingOf(name as AlarmName, definition, props)
       if (!setting) return []
       const { threshold, minutes } = setting
-      const { slack = 0 } = definition
+      const { breaching, of } = definition.window?.(minutes) ?? { breaching: minutes, of: minutes }
       const alarm = new Alarm(this, name, {
         alarmDescription: `${metrics.target}: ${definition.describe(setting)}`,
         metric: definition.metric,
         threshold,
         comparisonOperator: definition.operator ?? ComparisonOperator.GREATER_THAN_THRESHOLD,
-        evaluationPeriods: minutes + slack,
-        datapointsToAlarm: minutes,
+        evaluationPeriods: of,
+        datapointsToAlarm: breaching,
         treatMissingData: definition.missing ?? TreatMissingData.NOT_BREACHING,
       })
       if (topic) {
@@ -155,10 +155,11 @@ function definitions(props: ReaperAlarmsProps): Partial<Record<AlarmName, Defini
       threshold: 1,
       minutes: 3,
       operator: ComparisonOperator.LESS_THAN_THRESHOLD,
-      slack: 2,
+      // The minute that has just begun may count as one without a sweep.
+      window: (minutes) => ({ breaching: minutes + 1, of: minutes + 3 }),
       missing: TreatMissingData.IGNORE,
       describe: ({ minutes }) =>
-        `no sweep succeeded in ${minutes} of ${minutes + 2} minutes: nobody guards the slots. Read the last "sweep failed" or "metrics lost" line in the log of the function; it names what failed and what to do. No such line: see in the log whether the function ran out of time or memory, in the dashboard whether it is throttled, and whether the rule that starts it is enabled.`,
+        `no sweep succeeded for ${minutes} to ${minutes + 1} minutes: nobody guards the slots. Read the last "sweep failed" or "metrics lost" line in the log of the function; it names what failed and what to do. No such line: see in the log whether the function ran out of time or memory, in the dashboard whether it is throttled, and whether the rule that starts it is enabled.`,
     },
   }
   if (mode === 'reap') {
@@ -206,14 +207,15 @@ function definitions(props: ReaperAlarmsProps): Partial<Record<AlarmName, Defini
  * fails its invocation. Counted by Lambda itself, so that a function which never starts, or which can't
  * reach CloudWatch, is known as well.
  *
- * A minute without an invocation counts as 0 where an earlier one has some, and is no data point
- * before the first: the second term has a value only from the first invocation on. So a new
- * deployment is not silent before it could speak, and one that stops is within minutes.
+ * REPEAT has a value from the first invocation on. There, a minute without one counts as 0, as IF does
+ * with what is missing in its second argument; before, there is no data point. So a new deployment is
+ * not silent before it could speak, and one that stops is within minutes.
+ * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
  */
 function succeeded({ sweep }: ReaperAlarmsProps): IMetric {
   const perMinute = { statistic: 'Sum', period: MINUTE }
   return new MathExpression({
-    expression: 'FILL(invocations - FILL(errors, 0), 0) + 0 * FILL(invocations, REPEAT)',
+    expression: 'IF(FILL(invocations, REPEAT), invocations - errors)',
     usingMetrics: {
       invocations: sweep.metricInvocations(perMinute),
       errors: sweep.metricErrors(perMinute),

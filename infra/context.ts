@@ -26,7 +26,7 @@ const networkSchema = record({
 
 const settingSchema = record({
   threshold: v.optional(v.pipe(v.number('expected a number'), v.finite('expected a number'))),
-  minutes: v.optional(v.pipe(wholeFrom(1), v.maxValue(1438, 'expected at most 1438'))),
+  minutes: v.optional(v.pipe(wholeFrom(1), v.maxValue(1437, 'expected at most 1437'))),
 })
 
 const alarmSchema = v.lazy(

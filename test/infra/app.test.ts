@@ -198,7 +198,7 @@ test('an alarm has the settings of its target, else those of all, else its own',
   expect(settings('Slotkeeper-two')).toEqual({
     SlotsUsed: [70, 5],
     Exhausted: [0, 2],
-    Silent: [1, 3],
+    Silent: [1, 4],
     Refused: [0, 3],
     OldTransaction: [900, 1],
   })
@@ -215,6 +215,20 @@ test('what targets share: the topic, its subscription, and an overview of many',
     'AWS::SNS::Subscription',
   ])
   expect(types(synth(one, { ...one, name: 'two' }))).toContain('AWS::CloudWatch::Dashboard')
+})
+
+test('the mail tells what goes off and what is over, and not that a new alarm is well', () => {
+  const [subscription] = Object.values(
+    templateOf(synth(one), 'Slotkeeper').Resources as Record<
+      string,
+      { Type: string; Properties: object }
+    >,
+  ).filter(({ Type }) => Type === 'AWS::SNS::Subscription')
+  expect(subscription?.Properties).toMatchObject({
+    Protocol: 'email',
+    FilterPolicyScope: 'MessageBody',
+    FilterPolicy: { $or: [{ NewStateValue: ['ALARM'] }, { OldStateValue: ['ALARM'] }] },
+  })
 })
 
 test('the topic takes what the alarms have to say, and from nobody else', () => {

@@ -375,10 +375,10 @@ describe('the alarms', () => {
     expect(alarmsOf(reaper().template).Silent).toMatchObject({
       ComparisonOperator: 'LessThanThreshold',
       Threshold: 1,
-      EvaluationPeriods: 5,
-      DatapointsToAlarm: 3,
+      EvaluationPeriods: 6,
+      DatapointsToAlarm: 4,
       TreatMissingData: 'ignore',
-      AlarmDescription: expect.stringContaining('in 3 of 5 minutes'),
+      AlarmDescription: expect.stringContaining('for 3 to 4 minutes'),
       Metrics: expect.arrayContaining([
         expect.objectContaining({
           MetricStat: expect.objectContaining({
@@ -399,8 +399,8 @@ describe('the alarms', () => {
   )
 
   test.each<[AlarmSettings, string]>([
-    [{ Leak: { minutes: 0 } }, 'Leak.minutes is 0; expected a whole number from 1 to 1438'],
-    [{ Silent: { minutes: 1439 } }, 'Silent.minutes is 1439'],
+    [{ Leak: { minutes: 0 } }, 'Leak.minutes is 0; expected a whole number from 1 to 1437'],
+    [{ Silent: { minutes: 1438 } }, 'Silent.minutes is 1438'],
     [{ Leak: { threshold: Number.NaN } }, 'Leak.threshold is NaN; expected a number'],
   ])('%o is refused', (alarms, said) => {
     expect(() => reaper({ alarms })).toThrow(`Test/Shop/Alarms: alarms.${said}`)
