@@ -20,9 +20,11 @@ export function obstacles(role: string, auth: 'secret' | 'iam', facts: LoginFact
     ...(expired && auth === 'secret'
       ? [`Its password has expired: ALTER ROLE ${name} VALID UNTIL 'infinity';`]
       : []),
-    // Of a discarded environment of the function, a connection may still stand.
-    ...(connectionLimit === 0
-      ? [`Its CONNECTION LIMIT is 0, and it needs 2: ALTER ROLE ${name} CONNECTION LIMIT 2;`]
+    // One may still be held by an environment of the function that was discarded.
+    ...(connectionLimit === 0 || connectionLimit === 1
+      ? [
+          `Its CONNECTION LIMIT is ${connectionLimit}, and it needs 2: ALTER ROLE ${name} CONNECTION LIMIT 2;`,
+        ]
       : []),
     ...(byToken && auth === 'secret'
       ? [

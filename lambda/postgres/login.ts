@@ -80,7 +80,7 @@ function refusal(role: string, remedies: string[], cause?: SlotkeeperError): Slo
   const said = cause === undefined ? '' : ` ${messageOf(cause)}`
   return new SlotkeeperError(
     cause?.kind ?? 'authentication',
-    `role ${role} is there and can't log in:${said} ${remedies.join(' ')}`.trimEnd(),
+    `role ${role} exists and can't log in:${said} ${remedies.join(' ')}`.trimEnd(),
     { cause },
   )
 }

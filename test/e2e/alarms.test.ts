@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { App, Stack } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
@@ -307,6 +308,14 @@ describe.each(conditions)('with $beyond more data points, $late minutes late', (
       expect(went[name]?.[0], name).toBeLessThanOrEqual(at + given.late)
     }
   })
+})
+
+test('docs/operations.md says the same', () => {
+  const documented = readFileSync('docs/operations.md', 'utf8')
+  for (const [scenario, , , pages] of scenarios) {
+    const names = Object.keys(pages).map((name) => `\`${name}\``)
+    expect(documented).toContain(`| ${scenario} | ${names.join(', ') || 'none'} |`)
+  }
 })
 
 describe('an alarm that went off', () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { App, Duration, Fn, Stack } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
 import { SecurityGroup, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2'
@@ -404,6 +405,20 @@ describe('the alarms', () => {
     [{ Leak: { threshold: Number.NaN } }, 'Leak.threshold is NaN; expected a number'],
   ])('%o is refused', (alarms, said) => {
     expect(() => reaper({ alarms })).toThrow(`Test/Shop/Alarms: alarms.${said}`)
+  })
+
+  test('go off by default where docs/operations.md says so', () => {
+    const table =
+      readFileSync('docs/operations.md', 'utf8').split('| alarm | goes off | `threshold`')[1] ?? ''
+    const documented = [...table.matchAll(/^\| `(\w+)` \| .* \| (\d+) \| (\d+) \|$/gm)].map(
+      ([, name = '', threshold, minutes]) => [name, Number(threshold), Number(minutes)] as const,
+    )
+    const alarms = alarmsOf(reaper().template)
+    expect(documented.map(([name]) => name).sort()).toEqual(Object.keys(alarms).sort())
+    for (const [name, threshold, minutes] of documented) {
+      const least = name === 'Silent' ? minutes + 1 : minutes
+      expect(alarms[name]).toMatchObject({ Threshold: threshold, DatapointsToAlarm: least })
+    }
   })
 
   test('one can be left out', () => {

@@ -150,7 +150,7 @@ describe('the custom resource', async () => {
       await db.admin.query('create database closed')
       await db.admin.query('revoke connect on database closed from public')
       await expect(handler(event('Update', { database: 'closed' }))).rejects.toThrow(
-        /role made is there and can't log in: .* database closed.*42501/,
+        /role made exists and can't log in: .* database closed.*42501/,
       )
     })
 

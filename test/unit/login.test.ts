@@ -11,6 +11,7 @@ test.each<[string, 'secret' | 'iam', Partial<LoginFacts>, string[]]>([
   ['a password that expired', 'secret', { expired: true }, ["VALID UNTIL 'infinity';"]],
   ['an expiry of no password', 'iam', { byToken: true, expired: true }, []],
   ['no connection allowed', 'secret', { connectionLimit: 0 }, ['CONNECTION LIMIT 2;']],
+  ['one allowed', 'iam', { byToken: true, connectionLimit: 1 }, ['CONNECTION LIMIT 2;']],
   ['few allowed', 'secret', { connectionLimit: 2 }, []],
   ['tokens, and a password given', 'secret', { byToken: true }, ['REVOKE rds_iam FROM "o""dd";']],
   ['no tokens', 'iam', {}, ['GRANT rds_iam TO "o""dd";']],
