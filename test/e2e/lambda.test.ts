@@ -41,6 +41,14 @@ async function report(lambda: Lambda, event: unknown = {}): Promise<Report> {
   return payload as Report
 }
 
+/** The server ends a session a moment after its client. */
+const emptied = () =>
+  until(
+    async () =>
+      (await db.admin.query("select from pg_stat_activity where usename = 'shop_app'")).rowCount ===
+      0,
+  )
+
 test('sweeps, publishes every metric in one signed request, and logs why', async () => {
   const lambda = await start()
   const victim = await db.open(app, 'php', "select 'do not log this'")
@@ -81,6 +89,7 @@ test('sweeps, publishes every metric in one signed request, and logs why', async
 })
 
 test('each line of the log names its invocation', async () => {
+  await emptied()
   const lambda = await start({ SLOTKEEPER_METRICS: 'emf' })
   await report(lambda)
   await lambda.invoke({ mode: 'observ' })
@@ -90,14 +99,6 @@ test('each line of the log names its invocation', async () => {
   expect(ids[1]).toBe(ids[0])
   expect(ids[2]).not.toBe(ids[0])
 })
-
-/** The server ends a session a moment after its client. */
-const emptied = () =>
-  until(
-    async () =>
-      (await db.admin.query("select from pg_stat_activity where usename = 'shop_app'")).rowCount ===
-      0,
-  )
 
 /** As Logs Insights finds them: each value that is no object or list. */
 const fieldsOf = (value: unknown): number =>
