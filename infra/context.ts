@@ -10,7 +10,7 @@ import {
   uniqueNames,
   wholeFrom,
 } from '../lambda/core/schema.ts'
-import { ALARM_NAMES, type AlarmName } from './alarms.ts'
+import { alarmsSchema } from './alarm-settings.ts'
 
 /** Hosts that stand for one in documents (RFC 2606, and AWS's own placeholder letters). */
 const PLACEHOLDER = /(^|\.)(example|invalid|test|example\.(com|net|org))$|xxxx|[<>]/i
@@ -23,25 +23,6 @@ const networkSchema = record({
   subnets: list(record({ id: id('subnet-'), availabilityZone: text('a zone') }), 'subnets'),
   securityGroupId: id('sg-'),
 })
-
-const settingSchema = record({
-  threshold: v.optional(v.pipe(v.number('expected a number'), v.finite('expected a number'))),
-  minutes: v.optional(v.pipe(wholeFrom(1), v.maxValue(1437, 'expected at most 1437'))),
-})
-
-const alarmSchema = v.lazy(
-  (input) =>
-    (typeof input === 'boolean'
-      ? v.literal(false, 'expected false, or an object with threshold, minutes')
-      : settingSchema) as v.GenericSchema<false | v.InferOutput<typeof settingSchema>>,
-)
-
-const alarmsSchema = record(
-  Object.fromEntries(ALARM_NAMES.map((name) => [name, v.optional(alarmSchema)])) as Record<
-    AlarmName,
-    v.OptionalSchema<typeof alarmSchema, undefined>
-  >,
-)
 
 const NAME_FORM = 'expected letters, digits and -, at most 63, a letter first'
 

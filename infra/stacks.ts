@@ -6,7 +6,7 @@ import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { type CfnSubscription, type ITopic, type Subscription, Topic } from 'aws-cdk-lib/aws-sns'
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
 import type { Construct } from 'constructs'
-import { ALARM_NAMES, type AlarmSettings } from './alarms.ts'
+import { settingsOf } from './alarm-settings.ts'
 import type { Context, Target } from './context.ts'
 import { OverviewDashboard } from './dashboard.ts'
 import type { Placement } from './network.ts'
@@ -86,16 +86,6 @@ function addTarget(
     createRole: createRoleOf(stack, target),
     ...placementOf(stack, target),
   })
-}
-
-/** The target's own settings, and for the rest those of all targets. */
-function settingsOf(common: AlarmSettings, own: AlarmSettings = {}): AlarmSettings {
-  return Object.fromEntries(
-    ALARM_NAMES.map((name) => {
-      const setting = own[name] ?? common[name]
-      return [name, setting === false ? false : { ...common[name], ...setting }]
-    }),
-  )
 }
 
 function authOf(stack: Stack, { secretArn, secretKeyArn, iamUser = '' }: Target): Auth {

@@ -6,7 +6,7 @@ import { messageOf } from './errors.ts'
 import { log, logAs } from './log.ts'
 import { connect } from './postgres/connect.ts'
 import { provide } from './postgres/grant.ts'
-import { checkPassword, checkToken } from './postgres/login.ts'
+import { checkPassword, checkToken } from './postgres/role-login.ts'
 import { isLoopback, readCertificates, regionOf } from './settings.ts'
 
 const CONNECT_MS = 10_000

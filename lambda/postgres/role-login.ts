@@ -1,7 +1,7 @@
 import { escapeLiteral } from 'pg'
 import * as v from 'valibot'
 import type { ReadCredentials } from '../aws/credentials.ts'
-import { type LoginFacts, obstacles } from '../core/login.ts'
+import { type LoginFacts, obstacles } from '../core/obstacles.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
 import type { Link, Tls } from './connect.ts'
