@@ -75,8 +75,11 @@ export async function handler(event: unknown, context?: Context): Promise<Report
   } else {
     const { snapshot, report, verdicts } = result
     const condemned = identities(reapVerdicts(verdicts).map(({ session }) => session))
-    const newlyCondemned = countNew(condemned, started.condemned)
-    measurements = measure(snapshot, report, metrics.set, { policy, newlyCondemned })
+    measurements = measure(snapshot, report, metrics.set, {
+      policy,
+      condemned: condemned.size,
+      newlyCondemned: countNew(condemned, started.condemned),
+    })
     started.churn = result.churn
     started.condemned = mode === 'observe' ? condemned : undefined
     logSweep(result)

@@ -22,7 +22,9 @@ export type Measurement = {
 /** What a sweep was to do, and what the one before it had seen. */
 export type Circumstances = {
   policy: Policy
-  /** In mode `observe`: those that would be reaped, and would not have been by the sweep before. */
+  /** Sessions that the policy condemns, whether they were reaped or not. */
+  condemned: number
+  /** In mode `observe`: those of them that the sweep before did not. */
   newlyCondemned: number
 }
 
@@ -31,7 +33,7 @@ export function measure(
   snapshot: Snapshot,
   report: Report,
   set: MetricSet,
-  { policy, newlyCondemned }: Circumstances,
+  { policy, condemned, newlyCondemned }: Circumstances,
 ): Measurement[] {
   const { slots, sessions, spared } = report
   const idleAges = snapshot.sessions
@@ -61,7 +63,7 @@ export function measure(
       'Count',
       Object.values(spared).reduce((a, b) => a + b, 0),
     ),
-    one('ReapsRefused', 'Count', countRefused(report, newlyCondemned)),
+    one('ReapsRefused', 'Count', countRefused(report, condemned)),
     // Over a connection that was kept the sweep gets in, however full the server.
     one('Exhausted', 'Count', report.entry === 'walsender' || slots.available === 0 ? 1 : 0),
     one('SweepSucceeded', 'Count', 1),
@@ -83,10 +85,10 @@ function oldestTransaction(snapshot: Snapshot, policy: Policy): number {
   )
 }
 
-/** Reaps that the server refused; in mode `observe`, those that it would refuse. */
-function countRefused(report: Report, newlyCondemned: number): number {
+/** Reaps that the server refused; in mode `observe`, those that it would refuse, in each sweep again. */
+function countRefused(report: Report, condemned: number): number {
   if (report.mode === 'reap') return report.refused.length
-  return 'cannotSignal' in report && report.cannotSignal ? newlyCondemned : 0
+  return 'cannotSignal' in report && report.cannotSignal ? condemned : 0
 }
 
 /** The metrics of a sweep that failed: what is not known is not published. */

@@ -92,7 +92,7 @@ test('the README names every metric', () => {
       outcomes: [],
     })
   const all = MODES.flatMap((mode) =>
-    measure(snapshot, reportOf(mode), 'full', { policy, newlyCondemned: 0 }),
+    measure(snapshot, reportOf(mode), 'full', { policy, condemned: 0, newlyCondemned: 0 }),
   ).concat(measureFailure(true, 1, 'full'))
   for (const { name } of all) expect(read('README.md')).toContain(`\`${name}\``)
 })

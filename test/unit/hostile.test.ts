@@ -480,6 +480,7 @@ describe('a snapshot', () => {
         expect(JSON.parse(safeJson(report))).toEqual(JSON.parse(JSON.stringify(report)))
         for (const { values, counts } of measure(look, report, 'full', {
           policy: parsed(input),
+          condemned: 0,
           newlyCondemned: 0,
         })) {
           expect(values.length).toBeGreaterThan(0)

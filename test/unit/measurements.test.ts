@@ -11,7 +11,7 @@ import { policy, session, snapshot } from '../support/session.ts'
 
 const strict = policy({ rules: [{ name: 'idle', state: 'idle', olderThan: '30s' }] })
 
-const circumstances = { policy: strict, newlyCondemned: 0 }
+const circumstances = { policy: strict, condemned: 0, newlyCondemned: 0 }
 
 function sweep(
   sessions: Session[],
@@ -213,7 +213,7 @@ describe('the metrics', () => {
     const look = snapshot(sessions)
     const { report } = sweep(sessions, [])
     const oldest = (input: PolicyInput) =>
-      measure(look, report, 'full', { policy: policy(input), newlyCondemned: 0 }).find(
+      measure(look, report, 'full', { ...circumstances, policy: policy(input) }).find(
         ({ name }) => name === 'OldestTransactionAge',
       )?.values
     const protect = [{ applications: ['pg_dump'] }]
@@ -227,13 +227,18 @@ describe('the metrics', () => {
     const counts = (mode: Mode, cannotSignal: boolean) => {
       const { report } = sweep(look.sessions, [], mode)
       const refusing = Object.assign(report, { cannotSignal })
-      const all = measure(look, refusing, 'full', { policy: strict, newlyCondemned: 2 })
+      const all = measure(look, refusing, 'full', {
+        policy: strict,
+        condemned: 3,
+        newlyCondemned: 2,
+      })
       return ['SessionsWouldReap', 'ReapsRefused'].map(
         (name) => all.find((measurement) => measurement.name === name)?.values[0],
       )
     }
     expect(counts('observe', false)).toEqual([2, 0])
-    expect(counts('observe', true)).toEqual([2, 2])
+    // They stay, so that each sweep would be refused again.
+    expect(counts('observe', true)).toEqual([2, 3])
     expect(counts('reap', true)).toEqual([undefined, 0])
   })
 
