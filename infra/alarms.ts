@@ -3,7 +3,6 @@ import {
   Alarm,
   ComparisonOperator,
   type IAlarm,
-  type IMetric,
   Metric,
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch'
@@ -12,6 +11,14 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import type { ITopic } from 'aws-cdk-lib/aws-sns'
 import { Construct } from 'constructs'
 import type { MetricSet } from '../lambda/core/measurements.ts'
+import type { Mode } from '../lambda/core/report.ts'
+import { type Definition, definitions } from './alarm-definitions.ts'
+import {
+  type AlarmName,
+  type AlarmSetting,
+  type AlarmSettings,
+  MOST_MINUTES,
+} from './alarm-settings.ts'
 
 const MINUTE = Duration.minutes(1)
 
@@ -35,48 +42,35 @@ export class TargetMetrics {
   }
 }
 
-/** When the alarms go off. */
-export interface AlarmThresholds {
-  /** Of the slots that ordinary roles can use, for three minutes. @default 80 */
-  readonly slotsUsedPercent?: number
-  /** @default 15 minutes */
-  readonly oldestTransaction?: Duration
-  /** Sessions reaped in each of fifteen minutes. @default 20 */
-  readonly reapedPerMinute?: number
-}
-
-export interface ReaperAlarmsProps extends AlarmThresholds {
+export interface ReaperAlarmsProps extends AlarmSettings {
   readonly metrics: TargetMetrics
   readonly sweep: IFunction
+  /** In mode `observe` nothing is reaped or refused: the alarms then count what would be. */
+  readonly mode: Mode
   /** Told when an alarm goes off and when it is over. */
   readonly topic?: ITopic
-}
-
-type Definition = {
-  metric: IMetric
-  threshold: number
-  operator?: ComparisonOperator
-  /** Minutes in a row. */
-  minutes: number
-  missing?: TreatMissingData
-  description: string
 }
 
 /** The alarms of one target; each tells the paged person what it means and what to do first. */
 export class ReaperAlarms extends Construct {
   readonly all: IAlarm[]
 
+  /** @throws Error that names the path of a setting which no alarm can have */
   constructor(scope: Construct, id: string, props: ReaperAlarmsProps) {
     super(scope, id)
     const { metrics, topic } = props
-    this.all = Object.entries(definitions(props)).map(([name, definition]) => {
+    this.all = Object.entries(definitions(props)).flatMap(([name, definition]) => {
+      const setting = this.settingOf(name as AlarmName, definition, props)
+      if (!setting) return []
+      const { threshold, minutes } = setting
+      const { breaching, of } = definition.window?.(minutes) ?? { breaching: minutes, of: minutes }
       const alarm = new Alarm(this, name, {
-        alarmDescription: `${metrics.target}: ${definition.description}`,
+        alarmDescription: `${metrics.target}: ${definition.describe(setting)}`,
         metric: definition.metric,
-        threshold: definition.threshold,
+        threshold,
         comparisonOperator: definition.operator ?? ComparisonOperator.GREATER_THAN_THRESHOLD,
-        evaluationPeriods: definition.minutes,
-        datapointsToAlarm: definition.minutes,
+        evaluationPeriods: of,
+        datapointsToAlarm: breaching,
         treatMissingData: definition.missing ?? TreatMissingData.NOT_BREACHING,
       })
       if (topic) {
@@ -86,72 +80,26 @@ export class ReaperAlarms extends Construct {
       return alarm
     })
   }
-}
 
-function definitions(props: ReaperAlarmsProps): Record<string, Definition> {
-  const { metrics, sweep, slotsUsedPercent = 80, reapedPerMinute = 20 } = props
-  const oldest = props.oldestTransaction ?? Duration.minutes(15)
-  const perMinute = { statistic: 'Sum', period: MINUTE }
-  const always: Record<string, Definition> = {
-    SlotsUsed: {
-      metric: metrics.of('SlotsUsedPercent'),
-      threshold: slotsUsedPercent,
-      minutes: 3,
-      // A full server that lets no sweep in sends no count, and is no reason to call it over.
-      missing: TreatMissingData.IGNORE,
-      description: `over ${slotsUsedPercent} % of the slots that ordinary roles can use are taken. See in the dashboard which state grows, and in pg_stat_activity whose sessions they are; "slotkeeper sweep --observe" shows which of them the policy would end.`,
-    },
-    Exhausted: {
-      metric: metrics.of('Exhausted'),
-      threshold: 0,
-      minutes: 1,
-      description:
-        'every connection slot was taken (SQLSTATE 53300): the application is being refused. If sweeps fail too, the log names the grant that would let them in; until then end sessions as the master user.',
-    },
-    Silent: {
-      metric: metrics.of('SweepSucceeded', 'Sum'),
-      threshold: 1,
-      operator: ComparisonOperator.LESS_THAN_THRESHOLD,
-      minutes: 3,
-      missing: TreatMissingData.BREACHING,
-      description:
-        'no sweep succeeded for three minutes: nobody guards the slots. Read the last "sweep failed" line in the log of the function; it names what failed and what to do.',
-    },
-    Leak: {
-      metric: metrics.of('SessionsReaped', 'Sum'),
-      threshold: reapedPerMinute,
-      minutes: 15,
-      description: `more than ${reapedPerMinute} sessions were reaped in each of 15 minutes: an application leaks them as fast as they are ended. Find it by user, application and client in the table of reaped sessions, and mend or restart it.`,
-    },
-    Errors: {
-      metric: sweep.metricErrors(perMinute),
-      threshold: 0,
-      minutes: 3,
-      description: 'the function failed in each of three minutes. Read its log.',
-    },
-    Throttles: {
-      metric: sweep.metricThrottles(perMinute),
-      threshold: 0,
-      minutes: 3,
-      description:
-        "invocations were throttled in each of three minutes: sweeps overlap, or the account's concurrency is used up.",
-    },
-  }
-  if (metrics.set === 'essential') return always
-  return {
-    ...always,
-    Refused: {
-      metric: metrics.of('ReapsRefused', 'Sum'),
-      threshold: 0,
-      minutes: 3,
-      description:
-        'the server refused to end sessions that the policy condemns. The log has the SQLSTATE of each: with 42501, GRANT pg_signal_backend to the role; with 00000, it was still there 3 s after its signal, as is usual after a mass reap: look again in a minute.',
-    },
-    OldTransaction: {
-      metric: metrics.of('OldestTransactionAge'),
-      threshold: oldest.toSeconds(),
-      minutes: 1,
-      description: `a transaction is open for over ${oldest.toMinutes()} minutes: it holds locks and keeps vacuum from its work. Find it in pg_stat_activity by xact_start.`,
-    },
+  private settingOf(
+    name: AlarmName,
+    { threshold, minutes }: Definition,
+    props: AlarmSettings,
+  ): Required<AlarmSetting> | false {
+    const own = props[name]
+    if (own === false) return false
+    const setting = { threshold: own?.threshold ?? threshold, minutes: own?.minutes ?? minutes }
+    const wrong = Object.entries({
+      threshold: Number.isFinite(setting.threshold) ? undefined : 'a number',
+      minutes:
+        Number.isInteger(setting.minutes) && setting.minutes >= 1 && setting.minutes <= MOST_MINUTES
+          ? undefined
+          : `a whole number from 1 to ${MOST_MINUTES}`,
+    }).find(([, form]) => form !== undefined)
+    if (!wrong) return setting
+    const [field, form] = wrong as [keyof AlarmSetting, string]
+    throw new Error(
+      `${this.node.path}: alarms.${name}.${field} is ${setting[field]}; expected ${form}`,
+    )
   }
 }

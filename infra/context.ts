@@ -10,6 +10,7 @@ import {
   uniqueNames,
   wholeFrom,
 } from '../lambda/core/schema.ts'
+import { alarmsSchema } from './alarm-settings.ts'
 
 /** Hosts that stand for one in documents (RFC 2606, and AWS's own placeholder letters). */
 const PLACEHOLDER = /(^|\.)(example|invalid|test|example\.(com|net|org))$|xxxx|[<>]/i
@@ -46,6 +47,7 @@ const targetSchema = v.pipe(
     network: v.optional(networkSchema),
     metrics: v.optional(oneOf(['cloudwatch', 'emf'])),
     metricSet: v.optional(oneOf(METRIC_SETS)),
+    alarms: v.optional(alarmsSchema),
   }),
   v.check(
     ({ secretArn, iamUser }) => (secretArn === undefined) !== (iamUser === undefined),
@@ -56,6 +58,7 @@ const targetSchema = v.pipe(
 const contextSchema = record({
   email: v.optional(v.pipe(text('an address'), v.email('expected an e-mail address'))),
   dashboards: v.optional(v.boolean('expected true or false'), true),
+  alarms: v.optional(alarmsSchema, {}),
   targets: v.pipe(
     list(targetSchema, 'one or more targets'),
     uniqueNames('an earlier target has this one'),

@@ -1,6 +1,7 @@
 // What `import … from 'slotkeeper'` gives to a CDK app.
 export type { PolicyInput } from '../lambda/core/policy.ts'
-export { type AlarmThresholds, ReaperAlarms, TargetMetrics } from './alarms.ts'
+export type { AlarmName, AlarmSetting, AlarmSettings } from './alarm-settings.ts'
+export { ReaperAlarms, TargetMetrics } from './alarms.ts'
 export { OverviewDashboard, ReaperDashboard } from './dashboard.ts'
 export type { Database, DatabaseAddress } from './database.ts'
 export { type ConnectionParametersProps, connectionParameters } from './parameters.ts'

@@ -22,6 +22,8 @@ export interface ReaperRoleProps extends Placement {
   readonly encryptionKey?: IKey
   /** Or the role that logs in with IAM tokens. */
   readonly iamUser?: string
+  /** That the sweep logs in to. @default - the secret's, or `postgres` */
+  readonly databaseName?: string
 }
 
 /**
@@ -72,6 +74,7 @@ export class ReaperRole extends Construct {
         port,
         secret: secret?.secretArn,
         iamUser,
+        database: props.databaseName,
       },
     })
   }

@@ -12,7 +12,8 @@ import { Construct, type IDependable } from 'constructs'
 import type { MetricSet } from '../lambda/core/measurements.ts'
 import { type PolicyInput, parsePolicy } from '../lambda/core/policy.ts'
 import type { Mode } from '../lambda/core/report.ts'
-import { type AlarmThresholds, ReaperAlarms, TargetMetrics } from './alarms.ts'
+import type { AlarmSettings } from './alarm-settings.ts'
+import { ReaperAlarms, TargetMetrics } from './alarms.ts'
 import { sweepCode } from './assets.ts'
 import { ReaperDashboard } from './dashboard.ts'
 import { addressOf, admit, type Database, grantConnect } from './database.ts'
@@ -57,8 +58,8 @@ export interface SessionReaperProps extends Placement {
   readonly namespace?: string
   /** 10, 15, 20, 30 or 60 seconds. @default 1 minute */
   readonly every?: Duration
-  /** Thresholds and the topic of the alarms, or `false` for none. @default - alarms without a topic */
-  readonly alarms?: (AlarmThresholds & { readonly topic?: ITopic }) | false
+  /** Settings of single alarms and the topic of all, or `false` for none. @default - alarms without a topic */
+  readonly alarms?: (AlarmSettings & { readonly topic?: ITopic }) | false
   /** @default true */
   readonly dashboard?: boolean
   /** Keeps two sweeps from overlapping; takes one from the account's concurrency. @default true */
@@ -85,12 +86,19 @@ export class SessionReaper extends Construct implements IConnectable {
     this.function = sweep.function
     this.connections = sweep.connections
     this.permit(sweep.role, props, namespace)
-    this.connect(sweep, props)
-    new SweepSchedule(this, 'Schedule', sweep.function, props.every)
+    const ways = this.connect(sweep, props)
+    const schedule = new SweepSchedule(this, 'Schedule', sweep.function, props.every)
+    // The first sweep comes when it can succeed.
+    schedule.node.addDependency(...ways)
     this.alarms = this.addAlarms(props)
     if (props.dashboard !== false) {
       const { metrics, alarms } = this
-      new ReaperDashboard(this, 'Dashboard', { metrics, alarms, logGroup: sweep.logGroup })
+      new ReaperDashboard(this, 'Dashboard', {
+        metrics,
+        alarms,
+        logGroup: sweep.logGroup,
+        sweep: sweep.function,
+      })
     }
   }
 
@@ -141,10 +149,14 @@ export class SessionReaper extends Construct implements IConnectable {
     }
   }
 
-  /** Opens the ways to the database and, where asked for, to the AWS APIs and for the role. */
-  private connect(sweep: BundledFunction, props: SessionReaperProps): void {
+  /**
+   * Opens the ways to the database and, where asked for, to the AWS APIs and for the role.
+   * @returns what has to be there before a sweep can succeed
+   */
+  private connect(sweep: BundledFunction, props: SessionReaperProps): IDependable[] {
     const { auth, database, vpc, vpcSubnets } = props
-    const ways: IDependable[] = []
+    // An address is known before the server behind it takes connections.
+    const ways: IDependable[] = 'host' in database ? [] : [database]
     if (vpc) ways.push(...admit(database, sweep))
     if (vpc && props.createEndpoints) {
       const services: ('secretsmanager' | 'monitoring')[] = []
@@ -165,18 +177,19 @@ export class SessionReaper extends Construct implements IConnectable {
         ...props.createRole,
         ...auth,
         ...addressOf(database, props.endpoint),
+        databaseName: props.databaseName,
         ...sweep.placement,
       })
-      // An address is known before the server behind it takes connections.
-      if (!('host' in database)) ways.push(database)
       role.node.addDependency(...ways)
+      ways.push(role)
     }
+    return ways
   }
 
-  private addAlarms({ alarms }: SessionReaperProps): IAlarm[] {
+  private addAlarms({ alarms, mode }: SessionReaperProps): IAlarm[] {
     if (alarms === false) return []
     const { metrics, function: sweep } = this
-    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep }).all
+    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep, mode }).all
   }
 
   /** An app in JavaScript has no compiler to miss it. */

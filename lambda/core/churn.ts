@@ -1,5 +1,5 @@
 import type { Reaped } from './report.ts'
-import type { Session, Snapshot } from './session.ts'
+import { identityOf, type Session, type Snapshot } from './session.ts'
 
 /** What makes sessions interchangeable: they are opened by one application in one place. */
 export type Pool = Pick<Session, 'user' | 'database' | 'application' | 'client'>
@@ -42,6 +42,16 @@ export function follow(before: Churn | undefined, snapshot: Snapshot, reaped: Re
     return { pool, reaped: count, sweeps: isBack ? last.sweeps + 1 : 1 }
   })
   return { atMs: snapshot.atMs, opened: snapshot.opened, pools }
+}
+
+/** The identities of sessions. */
+export function identities(sessions: Session[]): ReadonlySet<string> {
+  return new Set(sessions.map(identityOf))
+}
+
+/** How many of them an earlier look did not have; all of them where there was none. */
+export function countNew(now: ReadonlySet<string>, before: ReadonlySet<string> | undefined) {
+  return [...now].filter((identity) => !before?.has(identity)).length
 }
 
 /** The pools that reaping does not help against. */

@@ -1,5 +1,5 @@
 import type { Churn } from './churn.ts'
-import type { Session, Snapshot } from './session.ts'
+import { identityOf, type Snapshot } from './session.ts'
 
 /** What a sweep remembers for the next one of the same target. */
 export type Memory = {
@@ -28,8 +28,4 @@ export function remember({ sessions }: Snapshot, churn: Churn): Memory {
     listeners: new Set(sessions.filter(({ listening }) => listening).map(identityOf)),
     backups: new Set(sessions.filter(({ backup }) => backup).map(identityOf)),
   }
-}
-
-function identityOf({ pid, backendStart }: Session): string {
-  return `${pid} ${backendStart}`
 }

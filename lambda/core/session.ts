@@ -55,6 +55,11 @@ export type Snapshot = {
   sessions: Session[]
 }
 
+/** One text for each session: a pid alone may belong to another one by now. */
+export function identityOf({ pid, backendStart }: Session): string {
+  return `${pid} ${backendStart}`
+}
+
 /** The processes that hold what would be lost with their session. */
 export type Holders = {
   advisoryLocks: ReadonlySet<number>

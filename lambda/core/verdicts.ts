@@ -37,6 +37,18 @@ export function judge(snapshot: Snapshot, policy: Policy): Verdict[] {
 }
 
 /**
+ * Whether the policy could ever touch a session, whatever rules it has: one in its scope that neither it
+ * nor anything built in protects.
+ */
+export function isExposed(snapshot: Snapshot, policy: Policy): (session: Session) => boolean {
+  const standingOf = compileMatches(policy, snapshot.serverVersion)
+  return (session) => {
+    const { inScope, protector } = standingOf(session)
+    return inScope && (builtInProtection(session, snapshot) ?? protector) === undefined
+  }
+}
+
+/**
  * Whether knowing the holders of advisory locks and replication slots could change this verdict. Knowing them never
  * makes another rule due: a holder leaves the count of idle sessions, and gives its place among the kept ones to
  * another session.
