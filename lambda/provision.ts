@@ -4,6 +4,7 @@ import type { CloudFormationCustomResourceEvent } from 'aws-lambda'
 import { secretCredentials } from './aws/credentials.ts'
 import { log } from './log.ts'
 import { connect } from './postgres/connect.ts'
+import { inEitherDatabase } from './postgres/entry.ts'
 import { provide } from './postgres/grant.ts'
 import { isLoopback, readCertificates, regionOf } from './settings.ts'
 
@@ -41,7 +42,7 @@ export async function handler(event: CloudFormationCustomResourceEvent) {
     ca: readCertificates(caFile, regionOf(host)),
     verifyName: true,
   }
-  const link = await connect(admin, tls, 'client', CONNECT_MS)
+  const link = await inEitherDatabase(admin, (chosen) => connect(chosen, tls, 'client', CONNECT_MS))
   try {
     const auth = iamUser === undefined ? 'secret' : 'iam'
     const refused = await provide(link, { role, auth }, reaper && scramVerifier(reaper.password))

@@ -1,4 +1,4 @@
-import type { ReadCredentials } from '../aws/credentials.ts'
+import type { Credentials, ReadCredentials } from '../aws/credentials.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 import type { Link, Tls } from './connect.ts'
 
@@ -44,7 +44,9 @@ export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
         readCredentials(fresh),
         import('./connect.ts'),
       ])
-      return connect(credentials, tls, entry, remaining(deadline, CONNECT_TIMEOUT_MS))
+      return inEitherDatabase(credentials, (chosen) =>
+        connect(chosen, tls, entry, remaining(deadline, CONNECT_TIMEOUT_MS)),
+      )
     }
     try {
       return await attempt(false)
@@ -82,6 +84,28 @@ export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
       await kept?.close()
       kept = undefined
     },
+  }
+}
+
+/**
+ * Connects, with the second database where the role is not let into the first one, or it is not there.
+ * @throws SlotkeeperError that names both where both refuse
+ */
+export async function inEitherDatabase<T>(
+  credentials: Credentials,
+  attempt: (credentials: Credentials) => Promise<T>,
+): Promise<T> {
+  const { secondDatabase, ...first } = credentials
+  try {
+    return await attempt(first)
+  } catch (error) {
+    if (!(error instanceof SlotkeeperError) || error.kind !== 'forbidden') throw error
+    if (secondDatabase === undefined) throw error
+    return attempt({ ...first, database: secondDatabase }).catch((second) => {
+      if (!(second instanceof SlotkeeperError) || second.kind !== 'forbidden') throw second
+      const both = new Set([error.message, second.message])
+      throw new SlotkeeperError('forbidden', [...both].join(' '), { cause: second })
+    })
   }
 }
 
