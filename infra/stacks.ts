@@ -62,6 +62,7 @@ function addTarget(
     database: { host, port, resourceId },
     databaseName: database,
     auth: authOf(stack, target),
+    certificateAuthorities: target.caFile,
     mode,
     policy,
     metrics,

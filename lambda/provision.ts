@@ -2,11 +2,12 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import type { CloudFormationCustomResourceEvent } from 'aws-lambda'
 import { secretCredentials } from './aws/credentials.ts'
+import { regionOf } from './core/endpoint.ts'
 import { log } from './log.ts'
 import { connect } from './postgres/connect.ts'
 import { inEitherDatabase } from './postgres/entry.ts'
 import { provide } from './postgres/grant.ts'
-import { isLoopback, readCertificates, regionOf } from './settings.ts'
+import { isLoopback, readCertificates } from './settings.ts'
 
 const CONNECT_MS = 10_000
 

@@ -1,5 +1,6 @@
 import { DatabaseError } from 'pg'
 import type { Credentials } from '../aws/credentials.ts'
+import { isProxyEndpoint } from '../core/endpoint.ts'
 import { type Kind, messageOf, SlotkeeperError } from '../errors.ts'
 import { Garbled } from './driver.ts'
 import { LoginRefused } from './login.ts'
@@ -205,7 +206,7 @@ function behindPooler(where: string, said: string): string {
 
 /** The name of an RDS Proxy's endpoint tells what it is. */
 export function refusePooler(credentials: Credentials): void {
-  if (!/\.proxy-[^.]*\./.test(credentials.host)) return
+  if (!isProxyEndpoint(credentials.host)) return
   const message = behindPooler(whereOf(credentials), 'its name is one of RDS Proxy')
   throw new SlotkeeperError('forbidden', message)
 }

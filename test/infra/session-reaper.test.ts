@@ -1,3 +1,7 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { App, Duration, Fn, Stack } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
 import { SecurityGroup, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2'
@@ -13,9 +17,9 @@ import {
 } from 'aws-cdk-lib/aws-rds'
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { Topic } from 'aws-cdk-lib/aws-sns'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { connectionParameters, SessionReaper, type SessionReaperProps } from '../../infra/index.ts'
-import { readSettings } from '../../lambda/settings.ts'
+import { readCertificates, readSettings } from '../../lambda/settings.ts'
 
 const SECRET_ARN = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:reaper-AbCdEf'
 
@@ -234,6 +238,82 @@ describe("the deployed variables are the function's own", () => {
       readSettings({ ...environmentOf(template) }, `${outdir}/asset.${hash}`).policy.protect?.[0]
         ?.users,
     ).toEqual(users)
+  })
+
+  describe('certificate authorities', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-authorities-'))
+    afterAll(() => rmSync(folder, { recursive: true }))
+    const file = (name: string) => join(folder, name)
+    // As RDS names one; the key does not matter.
+    const subject = '/CN=Amazon RDS il-central-1 Root CA RSA2048 G1'
+    const key = 'ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'.split(' ')
+    for (const [name, constraint] of [
+      ['ours.pem', 'CA:TRUE'],
+      ['server.pem', 'CA:FALSE'],
+    ] as const) {
+      execFileSync(
+        'openssl',
+        ['req', '-x509', '-newkey', ...key, '-subj', subject, '-keyout', file('key.pem')].concat(
+          '-addext',
+          `basicConstraints=critical,${constraint}`,
+          '-out',
+          file(name),
+        ),
+        { stdio: 'pipe' },
+      )
+    }
+    writeFileSync(file('hush.pem'), 'hush')
+    const inIsrael = { host: 'shop.abc.il-central-1.rds.amazonaws.com' }
+
+    test('go along with both functions, marked with their region', () => {
+      const { template, stack } = reaper({
+        database: inIsrael,
+        certificateAuthorities: file('ours.pem'),
+        createRole: { adminSecret: secretOf(newStack()) },
+      })
+      const outdir = (stack.node.root as App).synth().directory
+      const written = Object.values(template.findResources('AWS::Lambda::Function'))
+        .map(({ Properties }) => String(Properties.Code.S3Key).replace('.zip', ''))
+        .map((hash) => join(outdir, `asset.${hash}`, 'rds-ca.pem'))
+        .filter(existsSync)
+      expect(written).toHaveLength(2)
+      const own = readFileSync(file('ours.pem'), 'utf8').trim()
+      for (const ca of written) {
+        expect(readCertificates(ca, 'il-central-1')).toContain(own)
+        expect(readCertificates(ca, 'eu-central-1')).not.toContain(own)
+        expect(readCertificates(ca, 'eu-central-1').length).toBeGreaterThan(2)
+      }
+    })
+
+    test.each<[string, Partial<SessionReaperProps>, string]>([
+      [
+        'of a region that the package lacks, and no file',
+        { database: inIsrael },
+        'Test/Shop: certificateAuthorities: missing; the package has no certificate authorities of RDS in il-central-1',
+      ],
+      [
+        'of China, and no file',
+        { database: { host: 'shop.abc.rds.cn-north-1.amazonaws.com.cn' } },
+        'no certificate authorities of RDS in cn-north-1',
+      ],
+      [
+        'a file that is not there',
+        { certificateAuthorities: '/none.pem' },
+        "Test/Shop: certificateAuthorities: ENOENT: no such file or directory, open '/none.pem'",
+      ],
+      [
+        'a file that is no PEM',
+        { certificateAuthorities: file('hush.pem') },
+        'hush.pem holds no certificate; expected PEM',
+      ],
+      [
+        "a server's certificate",
+        { certificateAuthorities: file('server.pem') },
+        'certificate 1 in',
+      ],
+    ])('%s fails the synthesis', (_, props, said) => {
+      expect(() => reaper(props)).toThrow(said)
+    })
   })
 
   test.each(['observ', undefined])('mode %s fails the synthesis', (mode) => {
