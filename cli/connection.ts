@@ -42,7 +42,7 @@ export function readConnection({ url, secretArn }: Source, env: Parameters): Con
       tls: readTls({ sslmode: 'verify-full' }, ''),
     }
   }
-  const parameters = gather(url ?? env.DATABASE_URL, env)
+  const parameters = gather(url ?? (env.DATABASE_URL || undefined), env)
   refuseUnmet(parameters)
   const home = homeOf(env)
   const place = readPlace(parameters, home)

@@ -88,7 +88,7 @@ export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
 }
 
 /**
- * Connects, with the second database where the role is not let into the first one, or it is not there.
+ * Connects, with the second database where it is the first one that the role is not let into.
  * @throws SlotkeeperError that names both where both refuse
  */
 export async function inEitherDatabase<T>(
@@ -99,14 +99,25 @@ export async function inEitherDatabase<T>(
   try {
     return await attempt(first)
   } catch (error) {
-    if (!(error instanceof SlotkeeperError) || error.kind !== 'forbidden') throw error
-    if (secondDatabase === undefined) throw error
+    if (secondDatabase === undefined || !isOfDatabase(error)) throw error
     return attempt({ ...first, database: secondDatabase }).catch((second) => {
-      if (!(second instanceof SlotkeeperError) || second.kind !== 'forbidden') throw second
-      const both = new Set([error.message, second.message])
-      throw new SlotkeeperError('forbidden', [...both].join(' '), { cause: second })
+      if (!isOfDatabase(second)) throw second
+      throw new SlotkeeperError(second.kind, `${error.message} ${second.message}`, {
+        cause: second,
+      })
     })
   }
+}
+
+/**
+ * Whether another database may be open to the role: this one does not exist, is closed, lets it not
+ * in or is at its limit (postinit.c, CheckMyDatabase), or pg_hba.conf has no line for it.
+ */
+function isOfDatabase(error: unknown): error is SlotkeeperError {
+  if (!(error instanceof SlotkeeperError)) return false
+  const { code, routine } = (error.cause ?? {}) as { code?: string; routine?: string }
+  if (code === '3D000' || routine === 'CheckMyDatabase') return true
+  return code === '28000' && routine === 'ClientAuthentication'
 }
 
 function noWayIn(first: SlotkeeperError, second: unknown): SlotkeeperError {

@@ -72,6 +72,8 @@ const LOGIN_REMEDIES: Record<LoginRefused['reason'], string> = {
   cost: 'Set scram_iterations lower, to 100000 or less, and then the password again.',
 }
 
+const CONNECT_REMEDY = ' GRANT CONNECT ON DATABASE to the role, or name another database.'
+
 /** The server, or a pooler in its place, did not let the role in. */
 function loginRefusal(
   error: DatabaseError,
@@ -91,11 +93,6 @@ function loginRefusal(
         'forbidden',
         `${where} has no database ${database} (SQLSTATE 3D000). Correct the database name; "postgres" exists on every server.`,
       ]
-    case '42501':
-      return [
-        'forbidden',
-        `${where} refused to let role ${user} into database ${database}: ${said}. GRANT CONNECT ON DATABASE to the role, or name another database.`,
-      ]
     case '42704':
       return [
         'forbidden',
@@ -113,7 +110,11 @@ function loginRefusal(
   if (error.code?.startsWith('53')) {
     return ['unreachable', `${where} lacks memory or disk for a connection: ${said}. See its log.`]
   }
-  return ['forbidden', `${where} refused to let role ${user} into database ${database}: ${said}.`]
+  const grant = error.routine === 'CheckMyDatabase' && error.code === '42501' ? CONNECT_REMEDY : ''
+  return [
+    'forbidden',
+    `${where} refused to let role ${user} into database ${database}: ${said}.${grant}`,
+  ]
 }
 
 function statementRefusal(error: DatabaseError, credentials: Credentials): Failure {

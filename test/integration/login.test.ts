@@ -5,7 +5,7 @@ import { afterEach, describe, expect, inject, test } from 'vitest'
 import { startPostgres } from '../../cli/rehearse/postgres.ts'
 import { type Credentials, parseSecret } from '../../lambda/aws/credentials.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
-import { createGate, deadlineIn } from '../../lambda/postgres/entry.ts'
+import { createGate, deadlineIn, inEitherDatabase } from '../../lambda/postgres/entry.ts'
 import { REAPER_ROLES, restart, testServer, until } from '../support/server.ts'
 
 const SOON_MS = 10_000
@@ -197,9 +197,21 @@ describe('the database', () => {
     await db.admin.query('grant connect on database postgres to public')
   })
 
-  test('is the second one where the first is not there', async () => {
-    const credentials = { ...secretOf('shop'), database: 'gone' }
-    expect(await databaseOf(credentials)).toBe('shop')
+  test('is the second one where the first is not there, or at its limit', async () => {
+    expect(await databaseOf({ ...secretOf('shop'), database: 'gone' })).toBe('shop')
+    await db.admin.query('create database narrow connection limit 0')
+    expect(await databaseOf({ ...secretOf('shop'), database: 'narrow' })).toBe('shop')
+  })
+
+  test('is not tried for a password that is wrong', async () => {
+    const asked: string[] = []
+    const wrong = { ...secretOf('shop'), password: 'wrong' }
+    const attempt = inEitherDatabase(wrong, (chosen) => {
+      asked.push(chosen.database)
+      return connect(chosen, false, 'client', SOON_MS)
+    })
+    await expect(attempt).rejects.toMatchObject({ kind: 'authentication' })
+    expect(asked).toEqual(['postgres'])
   })
 })
 
