@@ -1,5 +1,5 @@
+import { METHODS, type Method } from '../../lambda/core/credentials.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
-import { METHODS, type Method } from '../../lambda/postgres/login.ts'
 
 /** What libpq knows, and is not spoken here. */
 const FOREIGN = ['gss', 'sspi', 'oauth']

@@ -7,8 +7,8 @@ const FORM =
 /**
  * Reads a connection URI as libpq does (fe-connect.c, `conninfo_uri_parse_options`): what stands
  * after a `/` or a `#` is no path and no fragment, `+` is a plus, and a later parameter wins.
- * Two forms that libpq takes are refused, because there a password with a raw `/` would be taken for
- * a host and a database, and would then be shown.
+ * Forms that libpq takes are refused where they are how a password with a raw `/`, `?` or `@` reads:
+ * a piece of it would be taken for a host, a database or a parameter, and would then be shown.
  * @throws SlotkeeperError of kind `settings`, which shows no part of the text but parameters' names
  */
 export function parseUri(text: string): Parameters {
@@ -20,11 +20,21 @@ export function parseUri(text: string): Parameters {
     )?.groups ?? {}
   const { user, password, authority = '', dbname, query = '' } = parts
   const { host, port } = readAuthority(authority)
-  const withoutUser = user === undefined && port !== ''
-  const mistaken = withoutUser ? dbname?.includes('@') : /@.*\//s.test(dbname ?? '')
-  if (mistaken) throw unreadable('its password seems to hold a raw "/"')
-  const found = decoded({ user, password, host, port, dbname })
-  return { ...found, ...readQuery(query, withoutUser && query.includes('@')) }
+  if (isMistaken(parts, port)) {
+    throw unreadable('its password seems to hold a raw "/", "?" or "@"')
+  }
+  return { ...decoded({ user, password, host, port, dbname }), ...readQuery(query) }
+}
+
+/** Whether the rest of a password may stand in the database's or the parameters' place. */
+function isMistaken(
+  { user, password, dbname = '', query = '' }: Parameters,
+  port: string,
+): boolean {
+  const noUser = user === undefined && port !== ''
+  if (noUser && dbname.includes('@')) return true
+  if ((noUser || password !== undefined) && query.includes('@')) return true
+  return /@.*\//s.test(dbname)
 }
 
 function readAuthority(authority: string): { host: string; port: string } {
@@ -53,8 +63,7 @@ function decoded(parts: Parameters): Parameters {
   )
 }
 
-/** @param secretly whether the text may be a piece of a password, of which not even a name is shown */
-function readQuery(query: string, secretly: boolean): Parameters {
+function readQuery(query: string): Parameters {
   const found: Parameters = {}
   const pieces = query.split('&')
   if (pieces.at(-1) === '') pieces.pop()
@@ -73,7 +82,7 @@ function readQuery(query: string, secretly: boolean): Parameters {
       continue
     }
     // After a password it may be the rest of one with a raw "&" in it.
-    refuseUnknown(name, secretly || 'password' in found || 'sslpassword' in found)
+    refuseUnknown(name, 'password' in found || 'sslpassword' in found)
     found[name] = value
   }
   return found
@@ -85,7 +94,7 @@ function refuseUnknown(name: string, secretly: boolean): void {
   throw new SlotkeeperError(
     'settings',
     secretly
-      ? 'the URL has an unknown parameter, or a password with a raw "&" or "?" in it; expected those as %26 and %3F'
+      ? 'the URL has an unknown parameter, or a password with a raw "&" in it; expected that as %26'
       : `the URL's parameter ${JSON.stringify(name)} is unknown${near}; expected one of libpq's`,
   )
 }

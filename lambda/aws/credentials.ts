@@ -1,27 +1,9 @@
 import { isIP } from 'node:net'
 import * as v from 'valibot'
+import type { Credentials, ReadCredentials } from '../core/credentials.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
-import type { Method } from '../postgres/login.ts'
 
-/** What it takes to log in to one target. */
-export type Credentials = {
-  /** A name, an address, or the folder of a Unix socket. */
-  host: string
-  /** Where to reach it, where that is not what the host's name says: at the near end of a tunnel. */
-  address?: string
-  port: number
-  user: string
-  /** Empty where there is none. */
-  password: string
-  database: string
-  /** For a role that is not let into the first one. */
-  secondDatabase?: string
-  /** What the server may ask of the login; anything that is spoken here where it is not given. */
-  methods?: readonly Method[]
-}
-
-/** Reads the credentials; `fresh` passes over what is cached. */
-export type ReadCredentials = (fresh: boolean) => Promise<Credentials>
+export type { Credentials, ReadCredentials }
 
 /** What the configuration says itself; each field given overrides the secret's. */
 export type Overrides = Partial<Pick<Credentials, 'host' | 'port' | 'user' | 'database'>>

@@ -1,7 +1,7 @@
 import { isIP, Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { DatabaseError } from 'pg'
-import type { Credentials } from '../aws/credentials.ts'
+import type { Credentials } from '../core/credentials.ts'
 import type { Entry } from '../core/report.ts'
 import { APPLICATION_NAME } from '../core/verdicts.ts'
 import { messageOf } from '../errors.ts'

@@ -1,4 +1,4 @@
-import type { Credentials, ReadCredentials } from '../aws/credentials.ts'
+import type { Credentials, ReadCredentials } from '../core/credentials.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 import type { Link, Tls } from './connect.ts'
 

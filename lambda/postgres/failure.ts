@@ -1,5 +1,5 @@
 import { DatabaseError } from 'pg'
-import type { Credentials } from '../aws/credentials.ts'
+import type { Credentials } from '../core/credentials.ts'
 import { isProxyEndpoint } from '../core/endpoint.ts'
 import { type Kind, messageOf, SlotkeeperError } from '../errors.ts'
 import { Garbled } from './driver.ts'

@@ -1,7 +1,4 @@
-/** What a server may ask of a client that logs in, under libpq's names for it; `none` is nothing at all. */
-export const METHODS = ['none', 'password', 'md5', 'scram-sha-256'] as const
-
-export type Method = (typeof METHODS)[number]
+import type { Method } from '../core/credentials.ts'
 
 /** What a login has to be like; with nothing said, any method that is spoken here. */
 export type LoginDemands = {

@@ -1,4 +1,4 @@
-import type { Credentials } from '../aws/credentials.ts'
+import type { Credentials } from '../core/credentials.ts'
 import { messageOf } from '../errors.ts'
 
 /** The server did not answer in time: it was not reached, or it was, and said nothing. */

@@ -1,4 +1,4 @@
-import type { Credentials } from '../aws/credentials.ts'
+import type { Credentials } from '../core/credentials.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 
 const UNTRUSTED = [

@@ -2,9 +2,11 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
+import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { readConnection } from '../../cli/connection.ts'
 import { readMethods } from '../../cli/libpq/authentication.ts'
+import { SlotkeeperError } from '../../lambda/errors.ts'
 import type { Tls } from '../../lambda/postgres/connect.ts'
 
 // Nobody's own files and name play a part.
@@ -242,6 +244,43 @@ describe('where the command line connects', () => {
     expect(read).toThrow(said)
     expect(read).not.toThrow('hush')
   })
+})
+
+test('no password, however it is written, is shown in a usage error or taken for a host', async () => {
+  const pieces = fc.constantFrom(
+    '/',
+    '?',
+    '#',
+    '@',
+    ':',
+    '&',
+    '=',
+    '%',
+    '%2',
+    '+',
+    ',',
+    ' ',
+    '[',
+    ']',
+    '1',
+  )
+  const piece = fc.constantFrom('hush', 'port', 'sslmode', '=1', ':1')
+  const password = fc.array(fc.oneof(pieces, piece), { minLength: 1, maxLength: 8 })
+  const end = fc.constantFrom('/d', '/d?application_name=x', ':5432/d')
+  await fc.assert(
+    fc.asyncProperty(password, end, async (written, rest) => {
+      const url = `postgres://u:hush${written.join('')}hush@h${rest}`
+      try {
+        const { target, credentials } = readConnection({ url }, { HOME })
+        const { host, user, database } = await credentials(false)
+        expect(`${target} ${host} ${user} ${database}`).not.toContain('hush')
+      } catch (error) {
+        if (!(error instanceof SlotkeeperError)) throw error
+        expect(error.message).not.toContain('hush')
+      }
+    }),
+    { numRuns: 2000 },
+  )
 })
 
 describe('the methods that a login may take', () => {
