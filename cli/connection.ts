@@ -72,7 +72,8 @@ function gather(text: string | undefined, env: Parameters): Parameters {
 
 /** The user's own file comes first; without one, or without the service in it, the machine's. */
 function serviceOf(service: string, named: string | undefined, env: Parameters): Parameters {
-  const own = named || join(homeOf(env), '.pg_service.conf')
+  const home = homeOf(env)
+  const own = named || (home && join(home, '.pg_service.conf'))
   const files = [own, env.PGSYSCONFDIR && join(env.PGSYSCONFDIR, 'pg_service.conf')]
   for (const file of files) {
     if (!file || (file !== named && !existsSync(file))) continue
@@ -80,7 +81,7 @@ function serviceOf(service: string, named: string | undefined, env: Parameters):
     if (found) return found
   }
   throw usage(
-    `service ${JSON.stringify(service)} is not defined in ${own}${env.PGSYSCONFDIR ? '' : ' (nor is PGSYSCONFDIR set)'}`,
+    `service ${JSON.stringify(service)} is not defined; expected it in ~/.pg_service.conf, or in a file by PGSERVICEFILE or PGSYSCONFDIR`,
   )
 }
 
@@ -92,8 +93,8 @@ function readPlace(parameters: Parameters, home: string): Credentials {
   }
   const port = portText === '' ? DEFAULT_PORT : Number(portText)
   const host = readHost(parameters, port)
-  const user = parameters.user ?? userInfo().username
-  if (user === '') throw usage('user: found ""; expected the name of a role')
+  const user = parameters.user ?? systemUser()?.username ?? ''
+  if (user === '') throw usage('user: missing or empty; expected the name of a role')
   const named = parameters.dbname || undefined
   const database = named ?? user
   const lookUp = { host, port: String(port), dbname: database, user }
@@ -136,12 +137,22 @@ function isPlain(host: string, parameters: Parameters): boolean {
 
 function passwordOf(named: string | undefined, lookUp: Place, home: string): string {
   const host = SOCKET_FOLDERS.includes(lookUp.host) ? 'localhost' : lookUp.host
-  const text = readPrivately(named || join(home, '.pgpass'))
+  const file = named || (home && join(home, '.pgpass'))
+  const text = file && readPrivately(file)
   return (text && findPassword(text, { ...lookUp, host })) || ''
 }
 
 function homeOf({ HOME }: Parameters): string {
-  return HOME || userInfo().homedir
+  return HOME || (systemUser()?.homedir ?? '')
+}
+
+/** In a container the user may have a number and no name. */
+function systemUser() {
+  try {
+    return userInfo()
+  } catch {
+    return undefined
+  }
 }
 
 function usage(message: string): SlotkeeperError {

@@ -22,7 +22,7 @@ const OF_OTHERS = 0o077
 
 /**
  * libpq's modes, of which only the ones that verify, and none at all, are offered.
- * @param home the user's folder, where libpq looks for certificates that are not named
+ * @param home the user's folder, where libpq looks for certificates that are not named; empty for none
  * @throws SlotkeeperError of kind `settings`
  */
 export function readTls(parameters: Parameters, home: string): Tls {
@@ -102,10 +102,10 @@ function isCertificate(pem: string): boolean {
 /** Shown where the server asks for one; like libpq, the one in the user's folder where none is named. */
 function clientCertificate(parameters: Parameters, home: string) {
   const { sslcert, sslkey, sslpassword, sslcertmode } = parameters
-  if (sslcertmode === 'disable' || home === '') return {}
   const cert = sslcert || join(home, '.postgresql', 'postgresql.crt')
   const key = sslkey || join(home, '.postgresql', 'postgresql.key')
-  if (!sslcert && !existsSync(cert)) return {}
+  const given = sslcert || (home !== '' && existsSync(cert))
+  if (sslcertmode === 'disable' || !given) return {}
   const found = { cert: certificatesIn('sslcert', cert).join('\n'), key: readText('sslkey', key) }
   if ((statSync(key).mode & OF_OTHERS) !== 0) {
     throw usage(`sslkey: ${key} may be read by others; expected permissions of 0600 or less`)

@@ -37,18 +37,23 @@ export function marked(pem: string): string {
 }
 
 /**
+ * @param region of the stack, where the host is known only in the deployment
  * @param bundle the folder of the built function
  * @param path of the construct, for messages
  * @throws Error where the server is in a region whose authorities the package lacks: no sweep could
  *   ever verify its certificate
  */
-export function refuseUnknownRegion(host: string, bundle: string, path: string): void {
-  const region = Token.isUnresolved(host) ? undefined : regionOf(host)
-  if (region === undefined) return
-  const known = readFileSync(join(bundle, 'rds-ca.pem'), 'utf8')
-  if (known.includes(`# ${region}\n`)) return
+export function refuseUnknownRegion(
+  host: string,
+  region: string,
+  bundle: string,
+  path: string,
+): void {
+  const of = Token.isUnresolved(host) ? region : regionOf(host)
+  if (of === undefined || Token.isUnresolved(of)) return
+  if (readFileSync(join(bundle, 'rds-ca.pem'), 'utf8').includes(`# ${of}\n`)) return
   throw new Error(
-    `${path}: certificateAuthorities: missing; the package has no certificate authorities of RDS in ${region}: expected a file of them in PEM form; ${WHERE}`,
+    `${path}: certificateAuthorities: missing; the package has no certificate authorities of RDS in ${of}: expected a file of them in PEM form; ${WHERE}`,
   )
 }
 
@@ -64,7 +69,9 @@ function readFile(file: string, path: string): string {
 
 function isAuthority(pem: string): boolean {
   try {
-    return new X509Certificate(pem).ca
+    const certificate = new X509Certificate(pem)
+    // A server's own certificate vouches for itself alone where it is self-signed.
+    return certificate.ca || certificate.checkIssued(certificate)
   } catch {
     return false
   }

@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib'
+import { Duration, Stack } from 'aws-cdk-lib'
 import type { IAlarm } from 'aws-cdk-lib/aws-cloudwatch'
 import type { Connections, IConnectable } from 'aws-cdk-lib/aws-ec2'
 import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam'
@@ -197,7 +197,7 @@ export class SessionReaper extends Construct implements IConnectable {
 
   private checkedAuthorities(file: string | undefined, host: string): string | undefined {
     if (file !== undefined) return readAuthorities(file, this.node.path)
-    refuseUnknownRegion(host, builtFolder('lambda'), this.node.path)
+    refuseUnknownRegion(host, Stack.of(this).region, builtFolder('lambda'), this.node.path)
     return undefined
   }
 

@@ -244,24 +244,14 @@ describe("the deployed variables are the function's own", () => {
     const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-authorities-'))
     afterAll(() => rmSync(folder, { recursive: true }))
     const file = (name: string) => join(folder, name)
-    // As RDS names one; the key does not matter.
+    const openssl = (args: string, ...more: string[]) =>
+      execFileSync('openssl', [...args.split(' '), ...more], { cwd: folder, stdio: 'pipe' })
+    const key = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
+    // As RDS names one.
     const subject = '/CN=Amazon RDS il-central-1 Root CA RSA2048 G1'
-    const key = 'ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'.split(' ')
-    for (const [name, constraint] of [
-      ['ours.pem', 'CA:TRUE'],
-      ['server.pem', 'CA:FALSE'],
-    ] as const) {
-      execFileSync(
-        'openssl',
-        ['req', '-x509', '-newkey', ...key, '-subj', subject, '-keyout', file('key.pem')].concat(
-          '-addext',
-          `basicConstraints=critical,${constraint}`,
-          '-out',
-          file(name),
-        ),
-        { stdio: 'pipe' },
-      )
-    }
+    openssl(`req -x509 ${key} -days 2 -keyout ours.key -out ours.pem -subj`, subject)
+    openssl(`req ${key} -keyout server.key -out server.csr -subj /CN=server`)
+    openssl('x509 -req -in server.csr -CA ours.pem -CAkey ours.key -days 2 -out server.pem')
     writeFileSync(file('hush.pem'), 'hush')
     const inIsrael = { host: 'shop.abc.il-central-1.rds.amazonaws.com' }
 
@@ -292,6 +282,11 @@ describe("the deployed variables are the function's own", () => {
         'Test/Shop: certificateAuthorities: missing; the package has no certificate authorities of RDS in il-central-1',
       ],
       [
+        'of the region of the stack, and no file',
+        { database: { host: Fn.importValue('host') } },
+        'no certificate authorities of RDS in ca-west-1',
+      ],
+      [
         'of China, and no file',
         { database: { host: 'shop.abc.rds.cn-north-1.amazonaws.com.cn' } },
         'no certificate authorities of RDS in cn-north-1',
@@ -312,7 +307,9 @@ describe("the deployed variables are the function's own", () => {
         'certificate 1 in',
       ],
     ])('%s fails the synthesis', (_, props, said) => {
-      expect(() => reaper(props)).toThrow(said)
+      const region = said.includes('ca-west-1') ? 'ca-west-1' : 'eu-central-1'
+      const stack = new Stack(new App(), 'Test', { env: { account: '111122223333', region } })
+      expect(() => reaper(props, stack)).toThrow(said)
     })
   })
 
