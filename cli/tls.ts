@@ -17,8 +17,9 @@ const SYSTEM_FILES = [
 
 const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
-/** Read by others of its group, where root gave it to them: libpq takes no more. */
+/** Permissions that a private key may not have; one of root's may be read by a group, as in libpq. */
 const OF_OTHERS = 0o077
+const OF_OTHERS_BUT_A_GROUP = 0o037
 
 /**
  * libpq's modes, of which only the ones that verify, and none at all, are offered.
@@ -107,8 +108,11 @@ function clientCertificate(parameters: Parameters, home: string) {
   const given = sslcert || (home !== '' && existsSync(cert))
   if (sslcertmode === 'disable' || !given) return {}
   const found = { cert: certificatesIn('sslcert', cert).join('\n'), key: readText('sslkey', key) }
-  if ((statSync(key).mode & OF_OTHERS) !== 0) {
-    throw usage(`sslkey: ${key} may be read by others; expected permissions of 0600 or less`)
+  const { mode, uid } = statSync(key)
+  if ((mode & (uid === 0 ? OF_OTHERS_BUT_A_GROUP : OF_OTHERS)) !== 0) {
+    throw usage(
+      `sslkey: ${key} may be read by others; expected permissions of 0600 or less (0640 if it is root's)`,
+    )
   }
   return { ...found, ...(sslpassword && { passphrase: sslpassword }) }
 }
