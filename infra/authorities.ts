@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Token } from 'aws-cdk-lib'
 import { regionOf } from '../lambda/core/endpoint.ts'
+import { marked } from './pem.ts'
 
 const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 const WHERE = 'docs/operations.md, "Certificate authorities", says where RDS publishes them'
@@ -27,13 +28,6 @@ export function readAuthorities(file: string, path: string): string {
     }
   }
   return found.map(marked).join('\n')
-}
-
-/** A certificate of RDS, after the name of its region where it is of one region alone. */
-export function marked(pem: string): string {
-  const { subject } = new X509Certificate(pem)
-  const region = /CN=Amazon RDS ([a-z]+(?:-[a-z]+)+-\d) /.exec(subject)?.[1]
-  return region === undefined ? pem : `# ${region}\n${pem}`
 }
 
 /**
