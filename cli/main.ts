@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { printable } from '../lambda/core/text.ts'
 import { type Kind, messageOf, SlotkeeperError } from '../lambda/errors.ts'
 import { type GrantsOptions, runGrants } from './grants.ts'
+import { guardOutput } from './output.ts'
 import { rehearse } from './rehearse/rehearse.ts'
 import { runSweep, type SweepOptions } from './sweep.ts'
 
@@ -24,6 +25,8 @@ const exitCodes: Record<Kind, number> = {
   query: EXIT_REFUSED,
   publish: EXIT_REFUSED,
 }
+
+guardOutput(EXIT_REFUSED)
 
 const program = new Command('slotkeeper')
   .description('Keeps the connection slots of managed PostgreSQL free.')

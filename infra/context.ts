@@ -39,6 +39,7 @@ const targetSchema = v.pipe(
     resourceId: v.optional(text('"db-…" or "cluster-…"')),
     adminSecretArn: v.optional(id('arn:')),
     adminSecretKeyArn: v.optional(id('arn:')),
+    caFile: v.optional(text('a file of certificate authorities in PEM form')),
     mode: oneOf(['reap', 'observe']),
     // The construct validates it by the function's own schema.
     policy: v.optional(v.custom<PolicyInput>(() => true)),

@@ -6,6 +6,7 @@ import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
 import { Provider } from 'aws-cdk-lib/custom-resources'
 import { Construct } from 'constructs'
 import { provisionCode } from './assets.ts'
+import { readAuthorities } from './authorities.ts'
 import { BundledFunction } from './function.ts'
 import type { Placement } from './network.ts'
 
@@ -24,6 +25,8 @@ export interface ReaperRoleProps extends Placement {
   readonly iamUser?: string
   /** That the sweep logs in to. @default - the secret's, or `postgres` */
   readonly databaseName?: string
+  /** A file of certificate authorities in PEM form, which was checked. */
+  readonly certificateAuthorities?: string | undefined
 }
 
 /**
@@ -34,10 +37,12 @@ export class ReaperRole extends Construct {
   constructor(scope: Construct, id: string, props: ReaperRoleProps) {
     super(scope, id)
     const { adminSecret, adminEncryptionKey, secret, encryptionKey, iamUser, host, port } = props
-    const { vpc, vpcSubnets, securityGroups } = props
+    const { vpc, vpcSubnets, securityGroups, certificateAuthorities } = props
     const provision = new BundledFunction(this, 'Provision', {
       description: 'Makes the database role of Slotkeeper',
-      code: provisionCode(),
+      code: provisionCode(
+        certificateAuthorities && readAuthorities(certificateAuthorities, this.node.path),
+      ),
       timeout: Duration.minutes(1),
       vpc,
       vpcSubnets,

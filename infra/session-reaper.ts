@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib'
+import { Duration, Stack } from 'aws-cdk-lib'
 import type { IAlarm } from 'aws-cdk-lib/aws-cloudwatch'
 import type { Connections, IConnectable } from 'aws-cdk-lib/aws-ec2'
 import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam'
@@ -14,7 +14,8 @@ import { type PolicyInput, parsePolicy } from '../lambda/core/policy.ts'
 import type { Mode } from '../lambda/core/report.ts'
 import type { AlarmSettings } from './alarm-settings.ts'
 import { ReaperAlarms, TargetMetrics } from './alarms.ts'
-import { sweepCode } from './assets.ts'
+import { builtFolder, sweepCode } from './assets.ts'
+import { readAuthorities, refuseUnknownRegion } from './authorities.ts'
 import { ReaperDashboard } from './dashboard.ts'
 import { addressOf, admit, type Database, grantConnect } from './database.ts'
 import { BundledFunction } from './function.ts'
@@ -44,6 +45,11 @@ export interface SessionReaperProps extends Placement {
   /** @default - the secret's, or `postgres` */
   readonly databaseName?: string
   readonly auth: Auth
+  /**
+   * A file of certificate authorities in PEM form, trusted beside those of RDS that the package has.
+   * @default - none; needed in the regions that docs/operations.md names
+   */
+  readonly certificateAuthorities?: string
   /** `reap` ends sessions, `observe` only looks. There is no default. */
   readonly mode: Mode
   /** @default - idle for over 30 s, and all idle sessions once more than 5 are idle */
@@ -104,8 +110,11 @@ export class SessionReaper extends Construct implements IConnectable {
 
   private addFunction(props: SessionReaperProps, namespace: string): BundledFunction {
     const { auth, vpc, vpcSubnets, securityGroups, metricSet, logRetention } = props
-    const { code, policy } = sweepCode(this.checkedPolicy(props.policy))
     const { host, port } = addressOf(props.database, props.endpoint)
+    const { code, policy } = sweepCode(
+      this.checkedPolicy(props.policy),
+      this.checkedAuthorities(props.certificateAuthorities, host),
+    )
     const secret = 'secret' in auth ? auth.secret : undefined
     const iamUser = 'iamUser' in auth ? auth.iamUser : undefined
     const environment = withoutAbsent({
@@ -176,6 +185,7 @@ export class SessionReaper extends Construct implements IConnectable {
       const role = new ReaperRole(this, 'Role', {
         ...props.createRole,
         ...auth,
+        certificateAuthorities: props.certificateAuthorities,
         ...addressOf(database, props.endpoint),
         databaseName: props.databaseName,
         ...sweep.placement,
@@ -196,6 +206,12 @@ export class SessionReaper extends Construct implements IConnectable {
   private checkedMode(mode: Mode): Mode {
     if (mode === 'reap' || mode === 'observe') return mode
     throw new Error(`${this.node.path}: mode is ${mode}; expected "reap" or "observe"`)
+  }
+
+  private checkedAuthorities(file: string | undefined, host: string): string | undefined {
+    if (file !== undefined) return readAuthorities(file, this.node.path)
+    refuseUnknownRegion(host, Stack.of(this).region, builtFolder('lambda'), this.node.path)
+    return undefined
   }
 
   private checkedPolicy(input: PolicyInput = {}): string {

@@ -75,6 +75,7 @@ function addTarget(
     database: { host, port, resourceId },
     databaseName: database,
     auth: authOf(stack, target),
+    certificateAuthorities: target.caFile,
     mode,
     policy,
     metrics,

@@ -2,11 +2,13 @@
  * What went wrong, by what the person who reads it has to do:
  * - `settings`: correct the configuration, the event or the policy
  * - `credentials`: correct the secret, or the permission to read it
- * - `authentication`: the server does not accept the password or token
- * - `forbidden`: the server does not let the role into the database, whatever its password
+ * - `authentication`: the role does not exist, or its password or token is missing or not accepted, or
+ *   the server asks for a login that is not spoken or not wanted here
+ * - `forbidden`: the role is not let in, whatever its password: the database, pg_hba.conf, a pooler in
+ *   the server's place, a server that is too old
  * - `exhausted`: every slot is taken and this role has no other way in
  * - `limited`: the role's or the database's own connection limit is used up, not the server
- * - `unreachable`: network, DNS, or a server that does not answer
+ * - `unreachable`: network, DNS, or a server that does not answer or takes no connections now
  * - `tls`: the server's certificate, or its lack of TLS
  * - `blind`: the role can't see other roles' sessions
  * - `rights`: the role lacks a right that the sweep needs; the message has the GRANT

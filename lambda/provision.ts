@@ -2,12 +2,14 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import type { CloudFormationCustomResourceEvent, Context } from 'aws-lambda'
 import { secretCredentials } from './aws/credentials.ts'
+import { regionOf } from './core/endpoint.ts'
 import { messageOf } from './errors.ts'
 import { log, logAs } from './log.ts'
 import { connect } from './postgres/connect.ts'
+import { inEitherDatabase } from './postgres/entry.ts'
 import { provide } from './postgres/grant.ts'
 import { checkPassword, checkToken } from './postgres/role-login.ts'
-import { isLoopback, readCertificates, regionOf } from './settings.ts'
+import { isLoopback, readCertificates } from './settings.ts'
 
 const CONNECT_MS = 10_000
 
@@ -56,14 +58,14 @@ async function provision(properties: Properties): Promise<{ Role: string; Refuse
     ca: readCertificates(caFile, regionOf(host)),
     verifyName: true,
   }
-  const admin = await secretCredentials(adminSecret, at)(false)
   const readReaper =
     secret === undefined
       ? undefined
       : secretCredentials(secret, database === undefined ? at : { ...at, database })
   const reaper = await readReaper?.(false)
   const role = iamUser ?? reaper?.user ?? ''
-  const link = await connect(admin, tls, 'client', CONNECT_MS)
+  const admin = await secretCredentials(adminSecret, at)(false)
+  const link = await inEitherDatabase(admin, (chosen) => connect(chosen, tls, 'client', CONNECT_MS))
   try {
     const auth = readReaper === undefined ? 'iam' : 'secret'
     const refused = await provide(link, { role, auth }, reaper && scramVerifier(reaper.password))

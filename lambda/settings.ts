@@ -122,10 +122,22 @@ function readOverrides({ get, problems }: ReturnType<typeof createReader>): Over
   const database = get('SLOTKEEPER_DATABASE')
   const port = readPort(get('SLOTKEEPER_PORT'), problems)
   if (host !== undefined) overrides.host = host
+  if (host !== undefined && !isHost(host)) {
+    // A URL may hold a password.
+    const found = host.includes('@') ? 'a URL' : `"${host}"`
+    problems.push(
+      `SLOTKEEPER_HOST: found ${found}; expected a host name alone, and the port in SLOTKEEPER_PORT`,
+    )
+  }
   if (user !== undefined) overrides.user = user
   if (database !== undefined) overrides.database = database
   if (port !== undefined) overrides.port = port
   return overrides
+}
+
+/** Whether it is a name, an address, or the folder of a Unix socket; neither a URL nor a host with its port. */
+function isHost(host: string): boolean {
+  return host.startsWith('/') || isIP(host) !== 0 || /^[^\s:/@?#]+$/.test(host)
 }
 
 /** Whether a connection with the host never leaves this machine. */
@@ -133,11 +145,6 @@ export function isLoopback(host: string | undefined): boolean {
   if (host === undefined) return false
   if (host === 'localhost' || host === '::1' || host.startsWith('/')) return true
   return isIP(host) === 4 && host.startsWith('127.')
-}
-
-/** The region in the name of an RDS endpoint. */
-export function regionOf(host: string | undefined): string | undefined {
-  return /\.([a-z]+(?:-[a-z]+)+-\d)\.rds\.amazonaws\.com/.exec(host ?? '')?.[1]
 }
 
 /** A certificate in PEM form, after the name of its region where it is of one region alone. */

@@ -1,17 +1,9 @@
+import { isIP } from 'node:net'
 import * as v from 'valibot'
+import type { Credentials, ReadCredentials } from '../core/credentials.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 
-/** What it takes to log in to one target. */
-export type Credentials = {
-  host: string
-  port: number
-  user: string
-  password: string
-  database: string
-}
-
-/** Reads the credentials; `fresh` passes over what is cached. */
-export type ReadCredentials = (fresh: boolean) => Promise<Credentials>
+export type { Credentials, ReadCredentials }
 
 /** What the configuration says itself; each field given overrides the secret's. */
 export type Overrides = Partial<Pick<Credentials, 'host' | 'port' | 'user' | 'database'>>
@@ -24,21 +16,33 @@ const ATTEMPTS = 2
 const CONNECT_TIMEOUT_MS = 1_000
 const REQUEST_TIMEOUT_MS = 2_000
 
+/** Secrets are written by templates and by hand: null and empty say the same as a missing field. */
+const optional = <const T extends v.GenericSchema>(schema: T) =>
+  v.optional(
+    v.union([
+      v.pipe(
+        v.union([v.null(), v.literal('')]),
+        v.transform(() => undefined),
+      ),
+      schema,
+    ]),
+  )
+
+const port = v.pipe(
+  v.union([v.number(), v.pipe(v.string(), v.regex(/^\d{1,5}$/))]),
+  v.transform(Number),
+  v.integer(),
+  v.minValue(1),
+  v.maxValue(65535),
+)
+
 // The rotation templates write all of it; RDS itself writes username and password alone.
 const secretSchema = v.object({
   username: v.pipe(v.string(), v.nonEmpty()),
   password: v.pipe(v.string(), v.nonEmpty()),
-  host: v.optional(v.pipe(v.string(), v.nonEmpty())),
-  port: v.optional(
-    v.pipe(
-      v.union([v.number(), v.string()]),
-      v.transform(Number),
-      v.integer(),
-      v.minValue(1),
-      v.maxValue(65535),
-    ),
-  ),
-  dbname: v.optional(v.pipe(v.string(), v.nonEmpty())),
+  host: optional(v.string()),
+  port: optional(port),
+  dbname: optional(v.string()),
 })
 
 /** Credentials from a Secrets Manager secret, read once and kept until a fresh read is asked for. */
@@ -81,7 +85,10 @@ export function iamCredentials(
 
 async function readSecret(secretId: string): Promise<string | undefined> {
   const { SecretsManagerClient, GetSecretValueCommand } = await import('./secrets-manager.ts')
+  const region = /^arn:[^:]+:secretsmanager:([^:]+):/.exec(secretId)?.[1]
   const client = new SecretsManagerClient({
+    // A secret is read where it is, whatever region this machine has in mind.
+    ...(region !== undefined && { region }),
     maxAttempts: ATTEMPTS,
     requestHandler: {
       connectionTimeout: CONNECT_TIMEOUT_MS,
@@ -116,9 +123,11 @@ export function parseSecret(
   const fail = (problem: string) =>
     new SlotkeeperError('credentials', `secret ${secretId}: ${problem}`)
   if (secret === undefined) throw fail('holds binary data; expected a JSON text')
+  if (secret.includes('\0')) throw fail('is in UTF-16; expected a JSON text in UTF-8')
   let input: unknown
   try {
-    input = JSON.parse(secret)
+    // Editors on Windows begin a file with a byte order mark.
+    input = JSON.parse(secret.replace(/^\uFEFF/, ''))
   } catch {
     throw fail('is not JSON; expected an object with username and password')
   }
@@ -129,18 +138,37 @@ export function parseSecret(
       `${[...new Set(fields)].join(', ')} missing or not of the form that RDS writes; expected username and password as texts, and host, port, dbname where given`,
     )
   }
-  const { username, password, host, port, dbname } = result.output
-  const where = overrides.host ?? host
-  if (where === undefined) {
+  const { username, password, dbname, ...written } = result.output
+  const at =
+    overrides.host === undefined ? splitHost(written) : { ...written, host: overrides.host }
+  if (at === undefined) {
+    throw fail(
+      "host is not a host name; expected the server's endpoint, and its port in the field port",
+    )
+  }
+  if (at.host === undefined) {
     throw fail(
       "has no field host, as RDS's own secrets have none: set SLOTKEEPER_HOST for the function, or use --url on the command line",
     )
   }
+  const second = overrides.database === undefined && dbname !== DEFAULT_DATABASE && dbname
   return {
-    host: where,
-    port: overrides.port ?? port ?? DEFAULT_PORT,
+    host: at.host,
+    port: overrides.port ?? at.port ?? DEFAULT_PORT,
     user: overrides.user ?? username,
     password,
-    database: overrides.database ?? dbname ?? DEFAULT_DATABASE,
+    // Not the secret's: a connection that is kept there would stand in the way of DROP DATABASE.
+    database: overrides.database ?? DEFAULT_DATABASE,
+    ...(second && { secondDatabase: second }),
   }
+}
+
+/** Takes `name:5432` for both; undefined where it is no host, or where the ports contradict each other. */
+function splitHost({ host, port }: { host?: string | undefined; port?: number | undefined }) {
+  if (host === undefined || isIP(host) !== 0) return { host, port }
+  const [, name = '', written] = /^([^\s:/@?#]+)(?::(\d{1,5}))?$/.exec(host) ?? []
+  const own = written === undefined ? undefined : Number(written)
+  if (name === '' || own === 0 || (own ?? 0) > 65535) return undefined
+  if (own !== undefined && port !== undefined && own !== port) return undefined
+  return { host: name, port: own ?? port }
 }

@@ -1,20 +1,37 @@
-import { Socket } from 'node:net'
-import { DatabaseError } from 'pg'
-import type { Credentials } from '../aws/credentials.ts'
+import { isIP, Socket } from 'node:net'
+import type { ConnectionOptions } from 'node:tls'
+import { type Client, DatabaseError } from 'pg'
+import type { Credentials } from '../core/credentials.ts'
 import type { Entry } from '../core/report.ts'
 import { APPLICATION_NAME } from '../core/verdicts.ts'
+import { messageOf } from '../errors.ts'
 import { createClient } from './driver.ts'
-import { classify, isFatal, plaintextOnly } from './failure.ts'
+import { classify, isFatal, refusePooler } from './failure.ts'
+import { LoginRefused } from './login.ts'
+import { NoAnswer, StrangeAnswer } from './network-failure.ts'
 import { START_UP_OPTIONS, settingsAfterLogin } from './pins.ts'
+import { plaintextOnly } from './tls-failure.ts'
 
-/** `ca` is PEM text. Without `verifyName` the chain is verified and the host name is not. */
-export type Tls = false | { ca: string[]; verifyName: boolean }
+/**
+ * `ca` is PEM text. Without `verifyName` the chain is verified and the host name is not. With
+ * `requireBinding` only a login that is tied to the TLS connection will do.
+ */
+export type Tls =
+  | false
+  | ({ ca: string[]; verifyName: boolean; requireBinding?: boolean } & Pick<
+      ConnectionOptions,
+      'cert' | 'key' | 'passphrase' | 'crl' | 'minVersion' | 'maxVersion'
+    >)
 
 /** An open session on the server. */
 export type Link = {
   entry: Entry
+  /** For errors: host and port, as they were given. */
+  server: string
   /** The role that logged in. */
   role: string
+  /** The server's process for this session, as it was told at the login; NULL where it was not. */
+  processId: number | null
   /** Runs statements in one message by the simple protocol; one result a statement. */
   query(sql: string, timeoutMs: number): Promise<Record<string, unknown>[][]>
   /** False once the connection was lost or a statement got no answer. */
@@ -30,6 +47,9 @@ type ParameterStatus = { parameterName: string; parameterValue: string }
 const STATEMENT_TIMEOUT_MS = 25_000
 const GOODBYE_MS = 500
 
+const YES_TLS = Buffer.from('S')
+const NO_TLS = Buffer.from('N')
+
 /**
  * Opens one session, as an ordinary client or as a walsender (`replication=database`), whose slots
  * are counted apart and which can run SQL by the simple protocol.
@@ -41,16 +61,24 @@ export async function connect(
   entry: 'client' | 'walsender',
   timeoutMs: number,
 ): Promise<Link> {
-  const { host, port, user, password, database } = credentials
+  refusePooler(credentials)
+  const { host, address = host, port, user, password, database, methods } = credentials
   // Held here, because a hung connection can only be left by destroying its socket.
   const socket = new Socket()
-  const client = createClient({
-    host,
+  const config = {
+    host: address,
     port,
     user,
-    password,
+    // Asked for by the driver once the server asks. As a value, an empty one would send it to look in
+    // the environment and in files by itself.
+    password: () => {
+      if (password !== '') return password
+      throw new LoginRefused('password', 'a password is asked for, and none is given')
+    },
     database,
-    ssl: tls && tlsOptions(tls),
+    ssl: tls && tlsOptions(tls, host),
+    // The driver would read it from the environment, and hold back the request that is awaited below.
+    sslnegotiation: 'postgres' as const,
     // Ties the password's proof to this very TLS connection (SCRAM-SHA-256-PLUS), so that nobody
     // can relay the login, not even with a certificate that is trusted here.
     enableChannelBinding: tls !== false,
@@ -60,6 +88,10 @@ export async function connect(
     options: START_UP_OPTIONS,
     keepAlive: true,
     ...(entry === 'walsender' ? { replication: 'database' } : {}),
+  }
+  const client = createClient(config, {
+    methods,
+    requireBinding: tls !== false && tls.requireBinding,
   })
   let lost = false
   // Without a listener an error on the idle connection would end the process at the next thaw.
@@ -70,11 +102,11 @@ export async function connect(
     lost = true
   })
 
-  let offersTls = true
+  let toTls: Buffer | undefined
   if (tls) {
-    // The answer to the request for TLS: the driver's error for a no has a text only, and no code.
+    // The answer to the request for TLS: the driver's error for another than yes has a text only.
     socket.once('data', (answer) => {
-      offersTls = answer.toString() !== 'N'
+      toTls = answer
     })
   }
 
@@ -83,9 +115,9 @@ export async function connect(
     if (parameterName === 'server_version') major = Number.parseInt(parameterValue, 10)
   })
 
-  let late = false
+  let late: NoAnswer | undefined
   const timer = setTimeout(() => {
-    late = true
+    late = new NoAnswer(timeoutMs, !socket.connecting)
     socket.destroy()
   }, timeoutMs)
   try {
@@ -93,16 +125,18 @@ export async function connect(
     await client.query(settingsAfterLogin(major))
   } catch (error) {
     socket.destroy()
-    if (!offersTls) throw plaintextOnly(error, credentials)
-    const reason = late ? new Error(`no answer within ${timeoutMs / 1000} s`) : error
-    throw classify(reason, credentials, 'login')
+    if (toTls?.equals(NO_TLS)) throw plaintextOnly(error, credentials)
+    const strange = toTls && !toTls.equals(YES_TLS) && new StrangeAnswer(messageOf(error))
+    throw classify(late || strange || error, credentials, tls ? 'login' : 'plain login')
   } finally {
     clearTimeout(timer)
   }
 
   return {
     entry,
+    server: `${host}:${port}`,
     role: user,
+    processId: (client as Client & { processID: number | null }).processID,
     alive: () => !lost,
     async query(sql, queryTimeoutMs) {
       try {
@@ -130,9 +164,12 @@ export async function connect(
   }
 }
 
-function tlsOptions({ ca, verifyName }: Exclude<Tls, false>) {
+/** The certificate is held to the host's name, wherever it is reached. */
+function tlsOptions({ verifyName, requireBinding: _, ...tls }: Exclude<Tls, false>, host: string) {
   return {
-    ca,
+    ...tls,
+    host,
+    ...(isIP(host) === 0 ? { servername: host } : {}),
     rejectUnauthorized: true,
     ...(verifyName ? {} : { checkServerIdentity: () => undefined }),
   }

@@ -2,9 +2,10 @@ import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { Client, type ClientConfig, type Connection } from 'pg'
 import { messageOf } from '../errors.ts'
+import { createLoginGuard, type LoginDemands, LoginRefused } from './login.ts'
 
 /** What came in is not PostgreSQL's protocol, or far more than any statement asks for. */
-class Garbled extends Error {
+export class Garbled extends Error {
   constructor(what: string, options?: ErrorOptions) {
     super(`it answered in a form that is not PostgreSQL's: ${what}`, options)
   }
@@ -12,6 +13,8 @@ class Garbled extends Error {
 
 /** A byte for the type, four for a length that counts itself and the body. */
 const HEADER_BYTES = 5
+/** Of an authentication request, whose code comes after the header. */
+const DATA_AT = HEADER_BYTES + 4
 
 /** What a server sends to a client that neither prepares nor copies; `Z` ends an answer. */
 const TYPES = new Set('RSKENATDCIZ')
@@ -38,30 +41,33 @@ const PARSERS = new Map<number, (written: string) => unknown>([
  * where an exception ends the process past every promise, where a message of errors without its end
  * is read for ever, and where rows are kept for as long as they come.
  */
-export function createClient(config: ClientConfig): Client {
-  const client = new Client({ ...config, types: { getTypeParser } })
+export function createClient(config: ClientConfig, demands: LoginDemands = {}): Client {
+  // The guard has a limit of its own for the iterations, and says what it means.
+  const unlimited = { scramMaxIterations: 0 }
+  const client = new Client({ ...config, ...unlimited, types: { getTypeParser } })
   const connection = client.connection as Connection & { attachListeners(stream: Duplex): void }
   // Called once the stream is known, which TLS changes.
   const attach = connection.attachListeners.bind(connection)
-  connection.attachListeners = (stream) => attach(soundMessages(stream))
+  connection.attachListeners = (stream) => attach(soundMessages(stream, demands))
   return client
 }
 
 /** Stands for the stream towards the driver's reader, with one whole message in each event. */
-function soundMessages(stream: Duplex): Duplex {
+function soundMessages(stream: Duplex, demands: LoginDemands): Duplex {
   const reader = new EventEmitter()
   const split = createSplitter()
   const inspect = createInspector()
+  const guard = createLoginGuard(demands)
   stream.on('data', (chunk: Buffer) => {
     try {
       for (const message of split(chunk)) {
         inspect(message)
+        if (typeOf(message) === 'R') guard(codeOf(message), message.subarray(DATA_AT))
         reader.emit('data', message)
       }
     } catch (error) {
-      stream.destroy(
-        error instanceof Garbled ? error : new Garbled(messageOf(error), { cause: error }),
-      )
+      const known = error instanceof Garbled || error instanceof LoginRefused
+      stream.destroy(known ? error : new Garbled(messageOf(error), { cause: error }))
     }
   })
   return reader as Duplex
@@ -109,14 +115,16 @@ function createInspector(): (message: Buffer) => void {
     if (type === 'D' && columnsOf(message) !== columns) {
       throw new Garbled('a row of other columns than were told')
     }
-    if ('EN'.includes(type) && !isTerminated(message)) {
-      throw new Garbled('a message of errors without its end')
-    }
+    if ('EN'.includes(type)) refuseUnterminated(message)
   }
 }
 
 function typeOf(message: Buffer): string {
   return String.fromCharCode(message[0] as number)
+}
+
+function codeOf(message: Buffer): number {
+  return message.readInt32BE(HEADER_BYTES)
 }
 
 function columnsOf(message: Buffer): number {
@@ -126,9 +134,10 @@ function columnsOf(message: Buffer): number {
 }
 
 /** Fields of a byte and a text that ends in a zero, and one more zero at the end of all. */
-function isTerminated(message: Buffer): boolean {
+function refuseUnterminated(message: Buffer): void {
   const end = message.length - 1
-  return message[end] === 0 && (end === HEADER_BYTES || message[end - 1] === 0)
+  if (message[end] === 0 && (end === HEADER_BYTES || message[end - 1] === 0)) return
+  throw new Garbled('a message of errors without its end')
 }
 
 function getTypeParser(oid: number) {

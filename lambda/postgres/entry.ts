@@ -1,4 +1,4 @@
-import type { ReadCredentials } from '../aws/credentials.ts'
+import type { Credentials, ReadCredentials } from '../core/credentials.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 import type { Link, Tls } from './connect.ts'
 
@@ -44,7 +44,9 @@ export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
         readCredentials(fresh),
         import('./connect.ts'),
       ])
-      return connect(credentials, tls, entry, remaining(deadline, CONNECT_TIMEOUT_MS))
+      return inEitherDatabase(credentials, (chosen) =>
+        connect(chosen, tls, entry, remaining(deadline, CONNECT_TIMEOUT_MS)),
+      )
     }
     try {
       return await attempt(false)
@@ -83,6 +85,39 @@ export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
       kept = undefined
     },
   }
+}
+
+/**
+ * Connects, with the second database where it is the first one that the role is not let into.
+ * @throws SlotkeeperError that names both where both refuse
+ */
+export async function inEitherDatabase<T>(
+  credentials: Credentials,
+  attempt: (credentials: Credentials) => Promise<T>,
+): Promise<T> {
+  const { secondDatabase, ...first } = credentials
+  try {
+    return await attempt(first)
+  } catch (error) {
+    if (secondDatabase === undefined || !isOfDatabase(error)) throw error
+    return attempt({ ...first, database: secondDatabase }).catch((second) => {
+      if (!isOfDatabase(second)) throw second
+      throw new SlotkeeperError(second.kind, `${error.message} ${second.message}`, {
+        cause: second,
+      })
+    })
+  }
+}
+
+/**
+ * Whether another database may be open to the role: this one does not exist, is closed, lets it not
+ * in or is at its limit (postinit.c, CheckMyDatabase), or pg_hba.conf has no line for it.
+ */
+function isOfDatabase(error: unknown): error is SlotkeeperError {
+  if (!(error instanceof SlotkeeperError)) return false
+  const { code, routine } = (error.cause ?? {}) as { code?: string; routine?: string }
+  if (code === '3D000' || routine === 'CheckMyDatabase') return true
+  return code === '28000' && routine === 'ClientAuthentication'
 }
 
 function noWayIn(first: SlotkeeperError, second: unknown): SlotkeeperError {

@@ -1,46 +1,21 @@
 import { DatabaseError } from 'pg'
-import type { Credentials } from '../aws/credentials.ts'
+import type { Credentials } from '../core/credentials.ts'
+import { isProxyEndpoint } from '../core/endpoint.ts'
 import { type Kind, messageOf, SlotkeeperError } from '../errors.ts'
+import { Garbled } from './driver.ts'
+import { LoginRefused } from './login.ts'
+import { networkFailure } from './network-failure.ts'
+import { tlsFailure } from './tls-failure.ts'
 
 /** Whether the server ended the session along with the error. */
 export function isFatal({ code = '' }: DatabaseError): boolean {
   return code.startsWith('57P') || code.startsWith('08')
 }
 
-const UNTRUSTED = [
-  'is of an authority that is not trusted here',
-  'If it is the right one, name it up to its root in SLOTKEEPER_CA_FILE (sslrootcert on the command line). If RDS should answer, check the host name and what stands on the way.',
-] as const
+/** What the server was asked for: to be let in, with or without TLS, or a statement. */
+type Request = 'plain login' | 'login' | 'statement'
 
-/** What is wrong with a certificate by Node.js's code for it, and what mends it. */
-const CERTIFICATE_FAULTS: Record<string, readonly [fault: string, remedy: string]> = {
-  ERR_TLS_CERT_ALTNAME_INVALID: [
-    'is for another host name',
-    'Connect by a name that stands in it: on RDS the endpoint, neither an address nor an alias.',
-  ],
-  CERT_HAS_EXPIRED: [
-    "has expired, or its authority's has",
-    'Install a new one; on RDS give the instance a current authority (aws rds modify-db-instance --ca-certificate-identifier …).',
-  ],
-  CERT_NOT_YET_VALID: ['is not valid yet', 'Check its dates, and the clocks of both sides.'],
-  DEPTH_ZERO_SELF_SIGNED_CERT: [
-    'is self-signed, so that no authority vouches for it',
-    "Install one of an authority, or name the certificate itself in SLOTKEEPER_CA_FILE (sslrootcert on the command line) if it is this server's. RDS never shows such a one.",
-  ],
-  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
-  UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
-  INVALID_PURPOSE: ['is not meant for servers', 'Install one with the key usage serverAuth.'],
-}
-
-const ANY_FAULT = [
-  'was not accepted',
-  'Check it, and the certificate authorities (SLOTKEEPER_CA_FILE; sslrootcert on the command line).',
-] as const
-
-/** What the server was asked for. */
-type Request = 'login' | 'statement'
+type Failure = [kind: Kind, message: string]
 
 /** Names the kind of an error by SQLSTATE or by the socket's code, never by its text. */
 export function classify(
@@ -48,94 +23,205 @@ export function classify(
   credentials: Credentials,
   request: Request,
 ): SlotkeeperError {
-  const { host, port } = credentials
   const [kind, message] =
     error instanceof DatabaseError
-      ? refusalOf(error, credentials, request)
-      : (tlsFailureOf(error, `${host}:${port}`) ?? [
-          'unreachable',
-          `no connection with ${host}:${port}: ${messageOf(error)}. Check that the server runs, the host name, the port, the security groups and the subnets.`,
-        ])
+      ? request === 'statement'
+        ? statementRefusal(error, credentials)
+        : loginRefusal(error, credentials, request)
+      : ownFailure(error, credentials, request)
   return new SlotkeeperError(kind, message, { cause: error })
 }
 
-type Failure = [kind: Kind, message: string]
+/** An error of the network, of TLS, or of the driver: the server itself has refused nothing. */
+function ownFailure(error: unknown, credentials: Credentials, request: Request): Failure {
+  const where = whereOf(credentials)
+  if (error instanceof LoginRefused) {
+    return [
+      'authentication',
+      `${where}: the login of role ${credentials.user} was given up, because ${error.message}. ${LOGIN_REMEDIES[error.reason]}`,
+    ]
+  }
+  if (error instanceof Garbled) {
+    return [
+      'unreachable',
+      `${where}: ${error.message}. Check host and port: what answers there is not PostgreSQL, or something on the way garbles it.`,
+    ]
+  }
+  if (isOfScram(error)) {
+    return [
+      'authentication',
+      `${where} did not prove that it knows the password of role ${credentials.user}: ${messageOf(error)}. It is not the server that it should be, or something on the way takes its place.`,
+    ]
+  }
+  const ofTls = tlsFailure(error, where)
+  if (ofTls !== undefined) return ['tls', ofTls]
+  return request === 'statement'
+    ? [
+        'unreachable',
+        `the connection with ${where} was lost: ${messageOf(error)}. Check that the server runs and is not overloaded, and the network to it.`,
+      ]
+    : ['unreachable', networkFailure(error, credentials)]
+}
 
-function refusalOf(
+const LOGIN_REMEDIES: Record<LoginRefused['reason'], string> = {
+  password:
+    'Give one: in the secret, or on the command line in PGPASSWORD, a password file (~/.pgpass) or the URL.',
+  method:
+    'Give the role a line in pg_hba.conf with scram-sha-256; Slotkeeper speaks scram-sha-256, md5 and password (also for ldap, pam and radius).',
+  demand: 'That is not what require_auth or channel_binding demand: check both sides.',
+  cost: 'Set scram_iterations lower, to 100000 or less, and then the password again.',
+}
+
+const CONNECT_REMEDY = ' GRANT CONNECT ON DATABASE to the role, or name another database.'
+
+/** The server, or a pooler in its place, did not let the role in. */
+function loginRefusal(
   error: DatabaseError,
-  { host, port, user, database }: Credentials,
-  request: Request,
+  credentials: Credentials,
+  request: 'plain login' | 'login',
 ): Failure {
-  const where = `${host}:${port}`
+  const { user, database } = credentials
+  const where = whereOf(credentials)
   const said = `${error.message} (SQLSTATE ${error.code})`
+  if (isOfPooler(error)) return ['forbidden', behindPooler(where, said)]
   switch (error.code) {
     case '28P01':
     case '28000':
-      return isOtherChannel(error)
-        ? [
-            'tls',
-            `${where} refused the login because the TLS connection that it sees is not the one opened here: ${said}. Something on the way ends TLS: connect to the server's own endpoint. If nothing should stand there, take it for an attack and change the password of role ${user}.`,
-          ]
-        : [
-            'authentication',
-            `${where} refused to let role ${user} into database ${database}: ${said}. Check the password, that the role may log in, and pg_hba.conf or rds_iam.`,
-          ]
+      return identityRefusal(error, credentials, request)
     case '3D000':
       return [
         'forbidden',
         `${where} has no database ${database} (SQLSTATE 3D000). Correct the database name; "postgres" exists on every server.`,
       ]
+    case '42704':
+      return [
+        'forbidden',
+        `${where} does not know a setting that PostgreSQL has since version 14: ${said}. Slotkeeper needs PostgreSQL 14 or later.`,
+      ]
     case '53300':
-      return isOwnLimit(error)
-        ? [
-            'limited',
-            `the connection limit of role ${user} or database ${database} on ${where} is used up: ${said}. The server itself has room: raise it with ALTER ROLE or ALTER DATABASE … CONNECTION LIMIT, or connect to another database.`,
-          ]
-        : ['exhausted', `every connection slot of ${where} is taken: ${said}.`]
+      return slotRefusal(error, credentials)
+    case '58P01':
+      return [
+        'forbidden',
+        `${where} could not load a library at the login of role ${user}: ${said}. Where session_preload_libraries or local_preload_libraries names it for the role or the database, correct that: ALTER ROLE … RESET session_preload_libraries.`,
+      ]
+    case '57P03':
+      return [
+        'unreachable',
+        `${where} takes no connections now: ${said}. It starts, stops or recovers; try again once it is done. The network works.`,
+      ]
   }
-  if (isFatal(error)) return ['unreachable', `${where} ended the connection: ${said}.`]
-  return request === 'login'
-    ? ['forbidden', `${where} refused to let role ${user} into database ${database}: ${said}.`]
+  if (isFatal(error)) return ['unreachable', endedBy(where, said)]
+  if (error.code?.startsWith('53')) {
+    return ['unreachable', `${where} lacks memory or disk for a connection: ${said}. See its log.`]
+  }
+  const grant = error.routine === 'CheckMyDatabase' && error.code === '42501' ? CONNECT_REMEDY : ''
+  return [
+    'forbidden',
+    `${where} refused to let role ${user} into database ${database}: ${said}.${grant}`,
+  ]
+}
+
+function statementRefusal(error: DatabaseError, credentials: Credentials): Failure {
+  const where = whereOf(credentials)
+  const said = `${error.message} (SQLSTATE ${error.code})`
+  return isFatal(error)
+    ? ['unreachable', endedBy(where, said)]
     : ['query', `${where} refused a statement: ${said}.`]
 }
 
-function tlsFailureOf(error: unknown, where: string): Failure | undefined {
-  const code = String((error as { code?: unknown }).code)
-  if (code in CERTIFICATE_FAULTS || /CERT|SIGNATURE|ISSUER|INVALID_CA|UNSPECIFIED/.test(code)) {
-    const [fault, remedy] = CERTIFICATE_FAULTS[code] ?? ANY_FAULT
-    return ['tls', `the certificate of ${where} ${fault}: ${messageOf(error)} (${code}). ${remedy}`]
+function endedBy(where: string, said: string): string {
+  return `${where} ended the connection: ${said}.`
+}
+
+/** 28P01 and 28000, by the place in PostgreSQL's source that raised them, which is not translated. */
+function identityRefusal(
+  error: DatabaseError,
+  credentials: Credentials,
+  request: 'plain login' | 'login',
+): Failure {
+  const { user, database, password } = credentials
+  const where = whereOf(credentials)
+  const said = `${error.message} (SQLSTATE ${error.code})`
+  const refused = `${where} refused to let role ${user} into database ${database}: ${said}.`
+  switch (error.routine) {
+    // auth-scram.c: the driver bound the login to a certificate that is not the server's, or was told
+    // that the server can't bind at all.
+    case 'read_client_final_message':
+    case 'read_client_first_message':
+      return [
+        'tls',
+        `${where} refused the login because the TLS connection that it sees is not the one opened here: ${said}. Something on the way ends TLS: connect to the server's own endpoint. If nothing should stand there, take it for an attack and change the password of role ${user}.`,
+      ]
+    // auth.c: no line of pg_hba.conf lets this connection in, or its line asks for a certificate.
+    case 'ClientAuthentication':
+      return ['forbidden', `${refused} ${request === 'login' ? RULE_REMEDY : PLAIN_REMEDY}`]
+    // miscinit.c: there is no such role, or it has no LOGIN.
+    case 'InitializeSessionUserId':
+      return ['authentication', `${refused} Check that the role exists and has LOGIN.`]
   }
-  if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) {
-    return [
-      'tls',
-      `TLS with ${where} failed (${code}). Its version 1.2 or later is needed: check ssl_min_protocol_version, ssl_max_protocol_version and ssl_ciphers of the server.`,
-    ]
+  const lineEnd = /[\r\n]$/.test(password)
+    ? ' The password that was given ends in a line end, which is hardly meant: store it without.'
+    : ''
+  return [
+    'authentication',
+    `${refused}${lineEnd} Check the password, that the role may log in, and pg_hba.conf or rds_iam.`,
+  ]
+}
+
+const RULE_REMEDY =
+  'Give this role, database and address a line in pg_hba.conf; where its line asks for a client certificate, give sslcert and sslkey.'
+const PLAIN_REMEDY =
+  'This connection has no TLS. If the server demands it (hostssl, or rds.force_ssl), set SLOTKEEPER_TLS=verify-full, or sslmode on the command line: sslmode=verify-full by the name in its certificate; through a tunnel with host=ENDPOINT&hostaddr=127.0.0.1&sslmode=verify-full, or sslmode=verify-ca. Otherwise give it a line in pg_hba.conf.'
+
+/**
+ * A role's or a database's CONNECTION LIMIT has the same SQLSTATE as the full server. What tells them
+ * apart is the place in PostgreSQL's source: miscinit.c and postinit.c.
+ */
+function slotRefusal(error: DatabaseError, credentials: Credentials): Failure {
+  const { user, database } = credentials
+  const where = whereOf(credentials)
+  const said = `${error.message} (SQLSTATE ${error.code})`
+  switch (error.routine) {
+    case 'InitializeSessionUserId':
+      return [
+        'limited',
+        `the connection limit of role ${user} on ${where} is used up: ${said}. The server itself has room. Slotkeeper needs a limit of 2: the function keeps one connection between its sweeps, and a new environment of it opens another. ALTER ROLE … CONNECTION LIMIT 2, or more where others log in as this role.`,
+      ]
+    case 'CheckMyDatabase':
+      return [
+        'limited',
+        `the connection limit of database ${database} on ${where} is used up: ${said}. The server itself has room: raise it with ALTER DATABASE … CONNECTION LIMIT, or connect to another database.`,
+      ]
+    default:
+      return ['exhausted', `every connection slot of ${where} is taken: ${said}.`]
   }
-  return undefined
 }
 
 /**
- * A role's or a database's CONNECTION LIMIT has the same SQLSTATE as the full server. The place in
- * PostgreSQL's source that raised it is not translated, as its text is: miscinit.c
- * (InitializeSessionUserId) and postinit.c (CheckMyDatabase).
+ * PostgreSQL names the place in its source with every error; poolers do not. PgBouncer refuses the
+ * start-up parameter `options` with 08P01, RDS Proxy with 0A000.
  */
-function isOwnLimit({ routine = '' }: DatabaseError): boolean {
-  return routine === 'InitializeSessionUserId' || routine === 'CheckMyDatabase'
+function isOfPooler({ code = '', routine }: DatabaseError): boolean {
+  return code === '0A000' || (routine === undefined && /^(08P01|3D000|28)/.test(code))
 }
 
-/**
- * The server's check of the channel binding failed (auth-scram.c): the driver bound the login to a
- * certificate that is not the server's, or was told that the server can't bind at all.
- */
-function isOtherChannel({ routine = '' }: DatabaseError): boolean {
-  return routine === 'read_client_final_message' || routine === 'read_client_first_message'
+function behindPooler(where: string, said: string): string {
+  return `${where} is a pooler, as PgBouncer or RDS Proxy is, and not the server: ${said}. Through it nobody's sessions are seen as they are: name the server's own endpoint.`
 }
 
-/** The server answered no to the request for TLS. */
-export function plaintextOnly(error: unknown, { host, port }: Credentials): SlotkeeperError {
-  return new SlotkeeperError(
-    'tls',
-    `${host}:${port} offers no TLS: ${messageOf(error)}. On RDS it is on as delivered, so check that the host name and the port are the server's own; elsewhere set ssl = on with ssl_cert_file and ssl_key_file.`,
-    { cause: error },
-  )
+/** The name of an RDS Proxy's endpoint tells what it is. */
+export function refusePooler(credentials: Credentials): void {
+  if (!isProxyEndpoint(credentials.host)) return
+  const message = behindPooler(whereOf(credentials), 'its name is one of RDS Proxy')
+  throw new SlotkeeperError('forbidden', message)
+}
+
+function whereOf({ host, port }: Credentials): string {
+  return `${host}:${port}`
+}
+
+/** The driver's errors of SCRAM have a text only, which begins like this in each (crypto/sasl.js). */
+function isOfScram(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('SASL: ')
 }

@@ -124,6 +124,9 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
     ...server
   } = head
   const ownUser = readName(own, encoding)
+  if (link.processId !== null && link.processId !== server.ownPid) {
+    throw behindPooler(link, server.ownPid)
+  }
   if (!seesAll) throw blind(ownUser, head)
   const now = Number(at)
   // A clock that was set back between two stamps gives no negative age.
@@ -152,6 +155,17 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
     }),
   )
   return { ...server, ownUser, atMs: now * 1000, slots: { max, reserved }, sessions }
+}
+
+/**
+ * A pooler answers the login by itself, and may pass over the settings that a sweep asks for. What it sends to
+ * the server next may run in another session.
+ */
+function behindPooler({ server, processId }: Link, ownPid: number): SlotkeeperError {
+  return new SlotkeeperError(
+    'forbidden',
+    `${server} is a pooler, not a server: its login named process ${processId}, and process ${ownPid} answers. Nothing was ended. Name the server's own endpoint and port.`,
+  )
 }
 
 /** Names the grant that is missing, and never one that the role has already. */

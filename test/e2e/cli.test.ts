@@ -1,10 +1,11 @@
-import { execFile } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { EXAMPLE_KEYS, startAws } from '../../cli/rehearse/aws.ts'
 import type { Report } from '../../lambda/core/report.ts'
 import { REAPER_ROLES, testServer } from '../support/server.ts'
@@ -98,6 +99,37 @@ test('takes DATABASE_URL, the PG* variables, or a secret', async () => {
   await aws.close()
 })
 
+test("a secret's ARN tells the region, wherever this machine is", async () => {
+  const { port } = db.server
+  const arn = 'arn:aws-cn:secretsmanager:cn-north-1:111122223333:secret:reaper-AbCdEf'
+  const scopes: string[] = []
+  const aws = createHttpServer((request, response) => {
+    scopes.push(
+      /Credential=[^/]*\/\d+\/([^,]*)/.exec(request.headers.authorization ?? '')?.[1] ?? '',
+    )
+    const SecretString = JSON.stringify({
+      username: 'u',
+      password: 'hush',
+      host: '127.0.0.1',
+      port,
+    })
+    response.setHeader('content-type', 'application/x-amz-json-1.1')
+    response.end(JSON.stringify({ SecretString }))
+  }).listen(0, '127.0.0.1')
+  await once(aws, 'listening')
+  const { AWS_REGION: elsewhere, ...keys } = EXAMPLE_KEYS
+  for (const region of [undefined, elsewhere]) {
+    const answer = await slotkeeper(['sweep', '--secret-arn', arn], {
+      ...keys,
+      ...(region !== undefined && { AWS_REGION: region }),
+      AWS_ENDPOINT_URL: `http://127.0.0.1:${(aws.address() as { port: number }).port}`,
+    })
+    expect(answer.err).toContain('does not support SSL')
+  }
+  expect(scopes).toEqual(Array(2).fill('cn-north-1/secretsmanager/aws4_request'))
+  aws.close()
+})
+
 test('names that look like SQL or like terminal escapes are harmless when printed', async () => {
   const evil = "shop_\u001b[31m'); drop table t; --\u202e"
   const role = await db.role(evil)
@@ -136,6 +168,7 @@ test.each([
   ['no server', ['sweep'], 'no server given'],
   ['two servers', ['sweep', '--url', url, '--secret-arn', 'x'], 'exclude each other'],
   ['an unreadable URL', ['sweep', '--url', 'mysql://x'], 'postgres://'],
+  ['a raw / in a password', ['sweep', '--url', 'postgres://u:hush/x@h/d'], 'the URL could not be'],
   ['an unknown verb', ['swep'], "unknown command 'swep'"],
   ['an unknown option', ['sweep', '--dry-run'], "unknown option '--dry-run'"],
   [
@@ -191,6 +224,40 @@ test('exit 3 where a server accepts and says nothing', async () => {
   const answer = await slotkeeper(['sweep', '--url', `postgres://x:y@127.0.0.1:${port}/postgres`])
   expect(answer).toMatchObject({ code: 3, err: expect.stringContaining('no answer within 5 s') })
   silent.close()
+})
+
+describe('output that can not be written', () => {
+  const args = ['--no-warnings', 'dist/cli.mjs', 'sweep', '--observe', '--json', '--url', url]
+
+  /** What the command says on stderr, and its exit code. */
+  async function told(child: ChildProcess) {
+    let err = ''
+    child.stderr?.on('data', (chunk) => {
+      err += chunk
+    })
+    const [code] = await once(child, 'close')
+    return { code, err }
+  }
+
+  test('because its reader has gone', async () => {
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    child.stdout.destroy()
+    expect(await told(child)).toEqual({
+      code: 1,
+      err: expect.stringMatching(/^slotkeeper: the output could not be written: .*EPIPE.*\n$/),
+    })
+  })
+
+  test.skipIf(!existsSync('/dev/full'))('because the disk is full', async () => {
+    const full = openSync('/dev/full', 'w')
+    const child = spawn(process.execPath, args, { stdio: ['ignore', full, 'pipe'] })
+    const answer = await told(child)
+    closeSync(full)
+    expect(answer).toEqual({
+      code: 1,
+      err: expect.stringMatching(/^slotkeeper: the output could not be written: ENOSPC.*\n$/),
+    })
+  })
 })
 
 test('help is no error', async () => {

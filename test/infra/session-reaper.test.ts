@@ -1,4 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { App, Duration, Fn, Stack } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
 import { SecurityGroup, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2'
@@ -14,14 +17,14 @@ import {
 } from 'aws-cdk-lib/aws-rds'
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { Topic } from 'aws-cdk-lib/aws-sns'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import {
   type AlarmSettings,
   connectionParameters,
   SessionReaper,
   type SessionReaperProps,
 } from '../../infra/index.ts'
-import { readSettings } from '../../lambda/settings.ts'
+import { readCertificates, readSettings } from '../../lambda/settings.ts'
 
 const SECRET_ARN = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:reaper-AbCdEf'
 
@@ -223,7 +226,7 @@ describe("the deployed variables are the function's own", () => {
   })
 
   test('but not where a value of it is known only in the deployment', () => {
-    const users = ['x'.repeat(3_000), Fn.importValue('AppRole')]
+    const users = [...Array(60).fill('x'.repeat(50)), Fn.importValue('AppRole')]
     expect(() => reaper({ policy: { protect: [{ users }] } })).toThrow('write the value itself')
   })
 
@@ -240,6 +243,79 @@ describe("the deployed variables are the function's own", () => {
       readSettings({ ...environmentOf(template) }, `${outdir}/asset.${hash}`).policy.protect?.[0]
         ?.users,
     ).toEqual(users)
+  })
+
+  describe('certificate authorities', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-authorities-'))
+    afterAll(() => rmSync(folder, { recursive: true }))
+    const file = (name: string) => join(folder, name)
+    const openssl = (args: string, ...more: string[]) =>
+      execFileSync('openssl', [...args.split(' '), ...more], { cwd: folder, stdio: 'pipe' })
+    const key = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
+    // As RDS names one.
+    const subject = '/CN=Amazon RDS il-central-1 Root CA RSA2048 G1'
+    openssl(`req -x509 ${key} -days 2 -keyout ours.key -out ours.pem -subj`, subject)
+    openssl(`req ${key} -keyout server.key -out server.csr -subj /CN=server`)
+    openssl('x509 -req -in server.csr -CA ours.pem -CAkey ours.key -days 2 -out server.pem')
+    writeFileSync(file('hush.pem'), 'hush')
+    const inIsrael = { host: 'shop.abc.il-central-1.rds.amazonaws.com' }
+
+    test('go along with both functions, marked with their region', () => {
+      const { template, stack } = reaper({
+        database: inIsrael,
+        certificateAuthorities: file('ours.pem'),
+        createRole: { adminSecret: secretOf(newStack()) },
+      })
+      const outdir = (stack.node.root as App).synth().directory
+      const written = Object.values(template.findResources('AWS::Lambda::Function'))
+        .map(({ Properties }) => String(Properties.Code.S3Key).replace('.zip', ''))
+        .map((hash) => join(outdir, `asset.${hash}`, 'rds-ca.pem'))
+        .filter(existsSync)
+      expect(written).toHaveLength(2)
+      const own = readFileSync(file('ours.pem'), 'utf8').trim()
+      for (const ca of written) {
+        expect(readCertificates(ca, 'il-central-1')).toContain(own)
+        expect(readCertificates(ca, 'eu-central-1')).not.toContain(own)
+        expect(readCertificates(ca, 'eu-central-1').length).toBeGreaterThan(2)
+      }
+    })
+
+    test.each<[string, Partial<SessionReaperProps>, string]>([
+      [
+        'of a region that the package lacks, and no file',
+        { database: inIsrael },
+        'Test/Shop: certificateAuthorities: missing; the package has no certificate authorities of RDS in il-central-1',
+      ],
+      [
+        'of the region of the stack, and no file',
+        { database: { host: Fn.importValue('host') } },
+        'no certificate authorities of RDS in ca-west-1',
+      ],
+      [
+        'of China, and no file',
+        { database: { host: 'shop.abc.rds.cn-north-1.amazonaws.com.cn' } },
+        'no certificate authorities of RDS in cn-north-1',
+      ],
+      [
+        'a file that is not there',
+        { certificateAuthorities: '/none.pem' },
+        "Test/Shop: certificateAuthorities: ENOENT: no such file or directory, open '/none.pem'",
+      ],
+      [
+        'a file that is no PEM',
+        { certificateAuthorities: file('hush.pem') },
+        'hush.pem holds no certificate; expected PEM',
+      ],
+      [
+        "a server's certificate",
+        { certificateAuthorities: file('server.pem') },
+        'certificate 1 in',
+      ],
+    ])('%s fails the synthesis', (_, props, said) => {
+      const region = said.includes('ca-west-1') ? 'ca-west-1' : 'eu-central-1'
+      const stack = new Stack(new App(), 'Test', { env: { account: '111122223333', region } })
+      expect(() => reaper(props, stack)).toThrow(said)
+    })
   })
 
   test.each(['observ', undefined])('mode %s fails the synthesis', (mode) => {

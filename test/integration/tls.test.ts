@@ -164,7 +164,22 @@ describe('a certificate of a trusted authority for the name', () => {
     const byAddress = { ...byName, host: '127.0.0.1' }
     await expect(connect(byAddress, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
       kind: 'tls',
-      message: expect.stringMatching(/is for another host name.*on RDS the endpoint/),
+      message: expect.stringMatching(
+        /is for another host name.*on RDS the endpoint.*hostaddr=127\.0\.0\.1.*sslmode=verify-ca/,
+      ),
+    })
+  })
+
+  test('is held to the name wherever it is reached, as at the near end of a tunnel', async () => {
+    await show('of-another-host')
+    const tunnel = { ...byName, host: 'other.example', address: '127.0.0.1' }
+    const link = await connect(tunnel, verifyFull, 'client', SOON_MS)
+    expect(link.alive()).toBe(true)
+    await link.close()
+    const elsewhere = { ...tunnel, host: 'third.example' }
+    await expect(connect(elsewhere, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
+      kind: 'tls',
+      message: expect.stringContaining('is for another host name'),
     })
   })
 })
@@ -255,6 +270,29 @@ describe('the login', () => {
     relay.close()
   })
 
+  test('is bound where that is demanded, and not where the server can not', async () => {
+    const demanding = { ...verifyFull, requireBinding: true }
+    const link = await connect(byName, demanding, 'client', SOON_MS)
+    expect(link.alive()).toBe(true)
+    await link.close()
+    const trusted = await db.role('trusted')
+    const rules = join(data, 'pg_hba.conf')
+    writeFileSync(rules, `hostssl all trusted all trust\n${readFileSync(rules, 'utf8')}`)
+    await db.admin.query('select pg_reload_conf()')
+    await until(() =>
+      connect({ ...byName, ...trusted }, verifyFull, 'client', SOON_MS).then(
+        (link) => link.close().then(() => true),
+        () => false,
+      ),
+    )
+    await expect(
+      connect({ ...byName, ...trusted }, demanding, 'client', SOON_MS),
+    ).rejects.toMatchObject({
+      kind: 'authentication',
+      message: expect.stringContaining('knows no channel binding'),
+    })
+  })
+
   test('with a wrong password is still told from that', async () => {
     const credentials = { ...byName, password: 'wrong' }
     await expect(connect(credentials, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
@@ -273,6 +311,78 @@ describe('the login', () => {
     const link = await connect({ ...byName, ...byToken }, verifyFull, 'client', SOON_MS)
     expect(link.alive()).toBe(true)
     await link.close()
+  })
+})
+
+describe('a client certificate', () => {
+  beforeAll(async () => {
+    copyFileSync(join(folder, 'ours-rsa.pem'), join(data, 'clients.pem'))
+    chmodSync(join(data, 'clients.pem'), 0o644)
+    await db.admin.query("alter system set ssl_ca_file = 'clients.pem'")
+    await show('rsa-sha256')
+    await db.role('certified')
+    const rules = join(data, 'pg_hba.conf')
+    writeFileSync(
+      rules,
+      `hostssl all certified all scram-sha-256 clientcert=verify-ca\n${readFileSync(rules, 'utf8')}`,
+    )
+    await db.admin.query('select pg_reload_conf()')
+  })
+
+  const certified = { ...byName, user: 'certified', password: 'secret of certified' }
+  const shown = (name: string) => ({
+    ...verifyFull,
+    cert: read(`${name}.pem`),
+    key: read(`${name}.key`),
+  })
+
+  test('that is demanded and not given', async () => {
+    await until(() =>
+      connect(certified, verifyFull, 'client', SOON_MS).then(
+        (link) => link.close().then(() => false),
+        () => true,
+      ),
+    )
+    await expect(connect(certified, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
+      kind: 'forbidden',
+      message: expect.stringContaining('give sslcert and sslkey'),
+    })
+  })
+
+  test('that is given', async () => {
+    const link = await connect(certified, shown('for-clients'), 'client', SOON_MS)
+    expect(link.alive()).toBe(true)
+    await link.close()
+  })
+
+  test('of an authority that the server does not know', async () => {
+    await expect(
+      connect(certified, shown('of-a-stranger'), 'client', SOON_MS),
+    ).rejects.toMatchObject({
+      kind: 'tls',
+      message: expect.stringMatching(/does not take the client certificate.*ssl_ca_file/),
+    })
+  })
+})
+
+test('a certificate that was revoked is refused', async () => {
+  await show('rsa-sha256')
+  writeFileSync(
+    join(folder, 'revoked.cnf'),
+    '[ca]\ndefault_ca=d\n[d]\ndatabase=revoked.txt\ndefault_md=sha256\ndefault_crl_days=2\n',
+  )
+  writeFileSync(join(folder, 'revoked.txt'), '')
+  const ca = '-config revoked.cnf -cert ours-rsa.pem -keyfile ours-rsa.key'
+  openssl(`ca ${ca} -gencrl -out none.crl`)
+  openssl(`ca ${ca} -revoke rsa-sha256.pem`)
+  openssl(`ca ${ca} -gencrl -out revoked.crl`)
+  const link = await connect(byName, { ...verifyFull, crl: read('none.crl') }, 'client', SOON_MS)
+  await link.close()
+  await expect(
+    connect(byName, { ...verifyFull, crl: read('revoked.crl') }, 'client', SOON_MS),
+  ).rejects.toMatchObject({
+    kind: 'tls',
+    message: expect.stringMatching(/was revoked.*\(CERT_REVOKED\)/),
   })
 })
 

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { readConnection } from '../../cli/connection.ts'
 import { parseSecret } from '../../lambda/aws/credentials.ts'
 
 const full = {
@@ -19,7 +18,7 @@ describe('a secret', () => {
       "the rotation template's shape",
       full,
       {},
-      { host: 'db', port: 6432, user: 'u', database: 'shop' },
+      { host: 'db', port: 6432, user: 'u', database: 'postgres', secondDatabase: 'shop' },
     ],
     ['a port as a text', { ...full, port: '6432' }, {}, { port: 6432 }],
     [
@@ -35,8 +34,43 @@ describe('a secret', () => {
       { host: 'h', port: 1, user: 'v', database: 'd' },
     ],
     ['further fields', { ...full, masterarn: 'arn:y' }, {}, { host: 'db' }],
+    [
+      'fields that are null',
+      { ...full, host: null, port: null, dbname: null },
+      { host: 'h' },
+      { host: 'h', port: 5432, database: 'postgres' },
+    ],
+    [
+      'fields that are empty',
+      { ...full, host: '', port: '', dbname: '' },
+      { host: 'h' },
+      { host: 'h', port: 5432, database: 'postgres' },
+    ],
+    ['a byte order mark', `\uFEFF${JSON.stringify(full)}`, {}, { host: 'db' }],
+    ['a host with its port', { ...full, host: 'db:6432' }, {}, { host: 'db', port: 6432 }],
+    [
+      'a host with its port alone',
+      { ...full, host: 'db:7000', port: undefined },
+      {},
+      { host: 'db', port: 7000 },
+    ],
+    ['an IPv6 address', { ...full, host: '::1' }, {}, { host: '::1', port: 6432 }],
+    [
+      'a password with a line end, as it is',
+      { ...full, password: 'hush\n' },
+      {},
+      { password: 'hush\n' },
+    ],
   ])('%s', (_, secret, overrides, expected) => {
     expect(parse(secret, overrides)).toMatchObject({ password: 'hush', ...expected })
+  })
+
+  test.each<[string, object, object]>([
+    ['the configuration names one', full, { database: 'd' }],
+    ['the secret names none', { ...full, dbname: null }, {}],
+    ['the secret names the same', { ...full, dbname: 'postgres' }, {}],
+  ])('has no second database where %s', (_, secret, overrides) => {
+    expect(parse(secret, overrides)).not.toHaveProperty('secondDatabase')
   })
 
   test.each<[string, unknown, string]>([
@@ -47,6 +81,13 @@ describe('a secret', () => {
     ['a password that is no text', { ...full, password: ['hush'] }, 'password'],
     ['no username', { password: 'hush' }, 'username'],
     ['a port that is none', { ...full, port: 'hush' }, 'port'],
+    ['a password that is null', { ...full, password: null }, 'password'],
+    ['a username that is empty', { ...full, username: '' }, 'username'],
+    ['UTF-16', Buffer.from(JSON.stringify(full), 'utf16le').toString('latin1'), 'UTF-16'],
+    ['a host that is a URL', { ...full, host: 'postgres://hush@db/x' }, 'host'],
+    ['a host with another port', { ...full, host: 'db:7000' }, 'host'],
+    ['a host with port 0', { ...full, host: 'db:0', port: undefined }, 'host'],
+    ['a host with blanks', { ...full, host: 'db hush' }, 'host'],
     ['no host at all', { username: 'u', password: 'hush' }, 'host'],
   ])('with %s is refused by name, without its value', (_, secret, field) => {
     const error = (() => {
@@ -63,103 +104,5 @@ describe('a secret', () => {
 
   test('binary data is refused', () => {
     expect(() => parseSecret('arn:x', undefined, {})).toThrow('binary')
-  })
-})
-
-describe('where the command line connects', () => {
-  const pg = { PGHOST: 'env', PGPORT: '1', PGUSER: 'pu', PGPASSWORD: 'pp', PGDATABASE: 'pd' }
-  test.each<[string, object, Record<string, string>, object]>([
-    [
-      'a URL',
-      { url: 'postgres://u:p@h:6432/d' },
-      {},
-      { host: 'h', port: 6432, user: 'u', password: 'p', database: 'd' },
-    ],
-    [
-      'with encoded characters',
-      { url: 'postgresql://u%40x:p%2F%3F@h/d%20e' },
-      {},
-      { user: 'u@x', password: 'p/?', database: 'd e', port: 5432 },
-    ],
-    ['DATABASE_URL', {}, { DATABASE_URL: 'postgres://u:p@h/d' }, { host: 'h', user: 'u' }],
-    [
-      'the URL before DATABASE_URL',
-      { url: 'postgres://u:p@one/d' },
-      { DATABASE_URL: 'postgres://u:p@two/d' },
-      { host: 'one' },
-    ],
-    [
-      'the PG* variables',
-      {},
-      pg,
-      { host: 'env', port: 1, user: 'pu', password: 'pp', database: 'pd' },
-    ],
-    [
-      'which fill what a URL leaves open',
-      { url: 'postgres://h' },
-      pg,
-      { host: 'h', port: 1, user: 'pu', password: 'pp', database: 'pd' },
-    ],
-    [
-      "the URL's parameters, as libpq reads them",
-      { url: 'postgres:///d?host=one&port=6432&user=u&password=p%26&dbname=x' },
-      pg,
-      { host: 'one', port: 6432, user: 'u', password: 'p&', database: 'x' },
-    ],
-    [
-      'a password that looks like a parameter',
-      { url: 'postgres://u:p&service=x@one/d' },
-      {},
-      { host: 'one', password: 'p&service=x' },
-    ],
-    ['an IPv6 address', { url: 'postgres://u:p@[::1]:6432/d' }, {}, { host: '::1', port: 6432 }],
-  ])('%s', async (_, source, env, expected) => {
-    expect(await readConnection(source, env).credentials(false)).toMatchObject(expected)
-  })
-
-  test.each<[string, string, boolean]>([
-    ['postgres://h', 'verify-full', true],
-    ['postgres://h?sslmode=require', 'verify-full', true],
-    ['postgres://h?sslmode=verify-full', 'verify-full', true],
-    ['postgres://h?sslmode=verify-ca', 'verify-ca', false],
-  ])('%s is %s', (url, _, verifyName) => {
-    expect(readConnection({ url }, {}).tls).toMatchObject({ verifyName })
-  })
-
-  test.each(['postgres://127.0.0.1', 'postgres://localhost', 'postgres://h?sslmode=disable'])(
-    '%s is plain',
-    (url) => {
-      expect(readConnection({ url }, {}).tls).toBe(false)
-    },
-  )
-
-  test.each<[string, object, Record<string, string>, string]>([
-    ['nothing', {}, {}, 'no server given'],
-    ['two sources', { url: 'postgres://h', secretArn: 'x' }, {}, 'exclude each other'],
-    ['another scheme', { url: 'mysql://u:hush@h' }, {}, 'postgres://'],
-    ['a broken URL', { url: 'postgres://u:hush@h:port/d' }, {}, 'postgres://'],
-    [
-      'a parameter that leads to another server',
-      { url: 'postgres://u:hush@h/d?hostaddr=10.0.0.1' },
-      {},
-      'hostaddr is not understood',
-    ],
-    ['a port that is none', {}, { PGHOST: 'h', PGPORT: 'x' }, 'port: found "x"'],
-    [
-      'a mode that verifies nothing',
-      { url: 'postgres://u:hush@h?sslmode=prefer' },
-      {},
-      'sslmode: found "prefer"',
-    ],
-    [
-      'a certificate file that is not there',
-      { url: 'postgres://h?sslrootcert=/none.pem' },
-      {},
-      '/none.pem',
-    ],
-  ])('%s is refused, without the password', (_, source, env, said) => {
-    const read = () => readConnection(source, env)
-    expect(read).toThrow(said)
-    expect(read).not.toThrow('hush')
   })
 })

@@ -309,7 +309,6 @@ test.each<[string, Buffer, string]>([
   ['rows of too many columns', message('T', int16(101)), 'rows of 101 columns'],
   ['rows of less than no columns', message('T', int16(-1)), 'rows of -1 columns'],
   ['columns that break off', message('T', int16(9)), 'out of'],
-  ['an unknown way to log in', message('R', int32(99)), '99'],
   [
     'JSON that is none',
     Buffer.concat([rows([['x', 'json']], [['{']]), READY]),

@@ -38,9 +38,15 @@ describe('a secret', () => {
     { requiredKeys: [] },
   )
 
-  const isSound = ({ username, password, host, port = 6432, dbname = 'd' }: Fields) =>
-    [username, password, host, dbname].every((value) => typeof value === 'string' && value) &&
-    [6432, '6432'].includes(port as string)
+  /** Null and empty say the same as a missing field. */
+  const given = (value: unknown) => (value === null || value === '' ? undefined : value)
+
+  const isSound = ({ username, password, host, port, dbname }: Fields, instead?: string) =>
+    [username, password, given(host) ?? instead, given(dbname) ?? 'd'].every(
+      (value) => typeof value === 'string' && value,
+    ) &&
+    !/[\s:/@?#]/.test(instead ?? String(host)) &&
+    [6432, '6432'].includes((given(port) ?? 6432) as string)
 
   /** Credentials, or an error that names fields alone. */
   function read(text: string, given: Parameters<typeof parseSecret>[2]) {
@@ -87,18 +93,18 @@ describe('a secret', () => {
 
   test('that is nearly right', () => {
     fc.assert(
-      fc.property(written, overrides, (secret, given) => {
-        const result = read(JSON.stringify(secret), given)
-        expect(result !== undefined).toBe(
-          isSound({ ...secret, host: 'host' in secret ? secret.host : given.host }),
-        )
+      fc.property(written, overrides, (secret, overriding) => {
+        const result = read(JSON.stringify(secret), overriding)
+        expect(result !== undefined).toBe(isSound(secret, overriding.host))
         if (result === undefined) return
+        const second = overriding.database === undefined && given(secret.dbname)
         expect(result).toEqual({
-          host: given.host ?? secret.host,
-          port: given.port ?? Number(secret.port ?? 5432),
-          user: given.user ?? secret.username,
+          host: overriding.host ?? secret.host,
+          port: overriding.port ?? Number(given(secret.port) ?? 5432),
+          user: overriding.user ?? secret.username,
           password: secret.password,
-          database: given.database ?? secret.dbname ?? 'postgres',
+          database: overriding.database ?? 'postgres',
+          ...(second && { secondDatabase: second }),
         })
       }),
       RUNS,

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { isProxyEndpoint, regionOf } from '../../lambda/core/endpoint.ts'
 import { isLoopback, readCertificates, readSettings } from '../../lambda/settings.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-settings-'))
@@ -60,6 +61,10 @@ test.each<[Record<string, string>, string]>([
   [{ SLOTKEEPER_PORT: '5432x' }, 'SLOTKEEPER_PORT: found "5432x"'],
   [{ SLOTKEEPER_TLS: 'off' }, 'SLOTKEEPER_TLS: "off" is for'],
   [{ SLOTKEEPER_TLS: 'off', SLOTKEEPER_HOST: 'db.example' }, 'SLOTKEEPER_TLS: "off" is for'],
+  [{ SLOTKEEPER_HOST: 'db:5432' }, 'SLOTKEEPER_HOST: found "db:5432"'],
+  [{ SLOTKEEPER_HOST: 'postgres://db' }, 'SLOTKEEPER_HOST: found "postgres://db"'],
+  [{ SLOTKEEPER_HOST: 'postgres://u:hush@db' }, 'SLOTKEEPER_HOST: found a URL;'],
+  [{ SLOTKEEPER_HOST: 'db ' }, 'SLOTKEEPER_HOST: found "db "'],
   [{ SLOTKEEPER_TLS: 'on' }, 'SLOTKEEPER_TLS: found "on"'],
   [{ SLOTKEEPER_METRICS: 'none' }, 'SLOTKEEPER_METRICS: found "none"'],
   [{ SLOTKEEPER_POLICY: '' }, 'SLOTKEEPER_POLICY: policy: expected JSON'],
@@ -100,6 +105,28 @@ test.each([
   [undefined, false],
 ])('%s is on the loopback: %s', (host, expected) => {
   expect(isLoopback(host)).toBe(expected)
+})
+
+test.each([
+  ['shop.abc.eu-central-1.rds.amazonaws.com', 'eu-central-1'],
+  ['shop.abc.us-gov-west-1.rds.amazonaws.com', 'us-gov-west-1'],
+  ['shop.cluster-ro-abc.ap-southeast-7.rds.amazonaws.com', 'ap-southeast-7'],
+  ['shop.abc.rds.cn-north-1.amazonaws.com.cn', 'cn-north-1'],
+  ['shop.abc.cn-northwest-1.rds.amazonaws.com.cn', 'cn-northwest-1'],
+  ['shop.abc.eu-central-1.rds.amazonaws.com.', 'eu-central-1'],
+  ['shop.abc.eu-central-1.rds.amazonaws.com.example.org', undefined],
+  ['shop.example.org', undefined],
+  [undefined, undefined],
+])('the region of %s is %s', (host, region) => {
+  expect(regionOf(host)).toBe(region)
+})
+
+test.each([
+  ['shop.proxy-abc.eu-central-1.rds.amazonaws.com', true],
+  ['shop.abc.eu-central-1.rds.amazonaws.com', false],
+  ['proxy-shop.abc.eu-central-1.rds.amazonaws.com', false],
+])('%s is of an RDS Proxy: %s', (host, expected) => {
+  expect(isProxyEndpoint(host)).toBe(expected)
 })
 
 describe('the certificate authorities', () => {
