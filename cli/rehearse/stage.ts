@@ -140,12 +140,15 @@ function startApp(server: Server, name: string): App & { stop(): Promise<void> }
     events.emit(word, detail)
   })
   const exited = once(child, 'exit')
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
   return {
     events,
     leak: (sessions) => child.stdin.write(`${sessions}\n`),
     async stop() {
-      child.kill('SIGKILL')
+      kill()
       await exited
+      process.off('exit', kill)
     },
   }
 }
