@@ -24,6 +24,10 @@ const exitCodes: Record<Kind, number> = {
   publish: EXIT_REFUSED,
 }
 
+// Which Node.js the SDK will want one day is no matter of who sweeps. The switch is the SDK's own, and
+// hides this warning alone.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'
+
 const program = new Command('slotkeeper')
   .description('Keeps the connection slots of managed PostgreSQL free.')
   .exitOverride()

@@ -106,6 +106,8 @@ function startFunction(server: Server, aws: Aws): Promise<Lambda> {
       // On the loopback only; anywhere else the function insists on TLS.
       SLOTKEEPER_HOST: server.host,
       SLOTKEEPER_TLS: 'off',
+      // What the function wrote is shown where it fails.
+      AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
     },
   })
 }

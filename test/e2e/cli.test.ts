@@ -35,7 +35,7 @@ function slotkeeper(args: string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number; out: string; err: string }>((resolve) => {
     const child = execFile(
       process.execPath,
-      ['--no-warnings', 'dist/cli.mjs', ...args],
+      ['dist/cli.mjs', ...args],
       { env: { PATH: process.env.PATH, ...env } },
       (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
     )
@@ -94,8 +94,18 @@ test('takes DATABASE_URL, the PG* variables, or a secret', async () => {
   })
   // A secret's host is held to full TLS, which this server does not offer.
   expect(answer).toMatchObject({ code: 3, err: expect.stringContaining('does not support SSL') })
+  // The SDK has warnings of its own for older releases of Node.js.
+  expect(answer.err).toMatch(/^slotkeeper: .*\n$/)
   expect(aws.secretReads).toEqual(['reaper'])
   await aws.close()
+})
+
+test('no warning but the one of the SDK is hidden', async () => {
+  const NODE_OPTIONS = "--import=data:text/javascript,process.emitWarning('planted')"
+  expect(await slotkeeper(['--help'], { NODE_OPTIONS })).toMatchObject({
+    code: 0,
+    err: expect.stringContaining('Warning: planted'),
+  })
 })
 
 test('names that look like SQL or like terminal escapes are harmless when printed', async () => {

@@ -140,6 +140,7 @@ test.each([
   rehearsal.child.kill(name)
   expect((await rehearsal.exited)[0]).toBe(code)
   await expectNothingLeft(rehearsal)
+  if (wayOut !== 'throw') expect(rehearsal.said.complained).toBe('')
 })
 
 test('neither a second Ctrl-C nor a server that is slow to end cuts the cleaning up short', async () => {
