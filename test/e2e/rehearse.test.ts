@@ -9,9 +9,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { constants, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, expect, test } from 'vitest'
+import { isPending, signal } from '../support/process.ts'
 import { until } from '../support/server.ts'
 
 const outside = mkdtempSync(join(tmpdir(), 'slotkeeper-rehearse-test-'))
@@ -98,15 +99,6 @@ const moments: Record<string, (rehearsal: Rehearsal) => boolean> = {
   'between two sweeps': hasPrinted('connects again'),
 }
 
-/** Signals a process that may have ended by itself. */
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
-}
-
 async function reach(moment: string, rehearsal: Rehearsal): Promise<void> {
   await until(() => moments[moment]?.(rehearsal) || rehearsal.child.exitCode !== null)
   expect(rehearsal.child.exitCode, rehearsal.said.complained).toBeNull()
@@ -149,15 +141,9 @@ test('neither a second Ctrl-C nor a server that is slow to end cuts the cleaning
   const servers = serversOf(rehearsal).map(({ pid }) => pid)
   for (const pid of servers) signal(pid, 'SIGSTOP')
   rehearsal.child.kill('SIGINT')
-  await until(() => servers.some((pid) => isPending(constants.signals.SIGQUIT, pid)))
+  await until(() => servers.some((pid) => isPending('SIGQUIT', pid)))
   rehearsal.child.kill('SIGINT')
   for (const pid of servers) signal(pid, 'SIGCONT')
   expect((await rehearsal.exited)[0]).toBe(130)
   await expectNothingLeft(rehearsal)
 })
-
-/** Whether a process that is stopped has the signal waiting for it. */
-function isPending(signal: number, pid: number): boolean {
-  const [, mask = '0'] = /^ShdPnd:\t(\w+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-  return ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n
-}
