@@ -7,8 +7,9 @@ const ON_EACH_RELEASE = ['test/integration/**/*.test.ts', 'test/e2e/lambda.test.
 const earlier = process.platform === 'linux' && process.arch === 'x64' ? [14, 15, 16, 17] : []
 
 const shared = {
-  testTimeout: 30_000,
-  hookTimeout: 60_000,
+  // Only what hangs comes near them, on the slowest machine too.
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
   expect: { requireAssertions: true },
 }
 

@@ -5,6 +5,7 @@ import type { Server } from '../cli/rehearse/postgres.ts'
 import { deadlineIn, SWEEP_MS } from '../lambda/postgres/entry.ts'
 import { sweep } from '../lambda/sweep.ts'
 import { policy } from '../test/support/session.ts'
+import { APP, type BenchServer, benchServer } from './server.ts'
 import {
   applications,
   makeLedger,
@@ -12,8 +13,7 @@ import {
   stress,
   type Toll,
   type Work,
-} from '../test/support/stress.ts'
-import { APP, type BenchServer, benchServer } from './server.ts'
+} from './stress.ts'
 import type { Table } from './table.ts'
 import { postgresTools, run } from './tools.ts'
 

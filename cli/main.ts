@@ -27,6 +27,9 @@ const exitCodes: Record<Kind, number> = {
 }
 
 guardOutput(EXIT_REFUSED)
+// The SDK warns on Node.js 20 that a later version will want 22. That is for this package's maintainers, not for
+// its users. The switch is the SDK's own, and hides this warning alone.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'
 
 const program = new Command('slotkeeper')
   .description('Keeps the connection slots of managed PostgreSQL free.')

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
+import { endNow } from './end-now.ts'
 
 /** PostgreSQL refuses to run as root, so there it runs as `nobody`. */
 const NOBODY = 65534
@@ -39,12 +40,15 @@ export async function startPostgres(
 ): Promise<Server> {
   const { initdb } = await (release === undefined ? newestRelease() : import(release))
   const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-'))
-  // Not even an exit by exception leaves files or a server behind.
+  let initializing: ChildProcess | undefined
+  let server: ChildProcess | undefined
+  // Not even an exit by exception leaves files or a process behind. What still writes into the folder
+  // would keep it from being removed, so the processes go first.
   const cleanUp = () => {
-    server?.kill('SIGQUIT')
+    if (initializing) endNow(initializing, 'SIGTERM')
+    if (server) endNow(server, 'SIGQUIT')
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
-  let server: ChildProcess | undefined
   process.once('exit', cleanUp)
   try {
     const asRoot = process.getuid?.() === 0
@@ -59,13 +63,14 @@ export async function startPostgres(
       env: { HOME: folder, LC_ALL: 'C', TZ: 'UTC' },
       ...(asRoot ? { uid: NOBODY, gid: NOBODY } : {}),
     }
-    await run(
+    initializing = spawn(
       join(bin, 'initdb'),
       `--pgdata=${data} --username=postgres --pwfile=${join(folder, 'password')} --auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync --no-instructions`.split(
         ' ',
       ),
-      options,
+      { ...options, stdio: ['ignore', 'ignore', 'pipe'] },
     )
+    await succeed(initializing)
     const port = await freePort()
     const all = { fsync: 'off', shared_buffers: '16MB', log_min_messages: 'log', ...settings }
     const flags = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
@@ -130,14 +135,14 @@ function copyOf(binary: string, folder: string): string {
   return join(folder, 'native', 'bin')
 }
 
-async function run(command: string, args: string[], options: object): Promise<void> {
-  const child = spawn(command, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
+async function succeed(child: ChildProcess): Promise<void> {
   let said = ''
   child.stderr?.on('data', (chunk) => {
     said += chunk
   })
   const [code] = await once(child, 'close')
-  if (code !== 0) throw new Error(`${command} failed with exit code ${code}: ${said.trim()}`)
+  if (code !== 0)
+    throw new Error(`${child.spawnfile} failed with exit code ${code}: ${said.trim()}`)
 }
 
 async function untilReady(server: ChildProcess, log: Interface): Promise<void> {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Report } from '../../lambda/core/report.ts'
 import { entryWords, paint, slotsBar, writeOut } from '../show.ts'
+import { exitOnSignals } from '../signals.ts'
 import type { Put } from './aws.ts'
 import { type Mark, plotSlots, type Sample } from './plot.ts'
 import { type App, type Stage, setStage } from './stage.ts'
@@ -16,7 +17,6 @@ const LEFTOVERS = 3
 const SAMPLE_MS = 150
 const PATIENCE_MS = 15_000
 const BAR_WIDTH = 50
-const EXIT_INTERRUPTED = 130
 
 /** What the rehearsal tells while it runs, and draws at its end. */
 type Story = {
@@ -33,8 +33,7 @@ type Story = {
  */
 export async function rehearse(): Promise<number> {
   // Every part of the stage also goes by itself when this process exits, however far it has come.
-  const interrupted = () => process.exit(EXIT_INTERRUPTED)
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
+  const restoreSignals = exitOnSignals()
   const story = beginStory()
   const stage = await setStage(MAX_CONNECTIONS)
   const sampling = setInterval(() => {
@@ -45,7 +44,7 @@ export async function rehearse(): Promise<number> {
   } finally {
     clearInterval(sampling)
     await stage.close()
-    process.off('SIGINT', interrupted).off('SIGTERM', interrupted)
+    restoreSignals()
   }
 }
 

@@ -106,6 +106,8 @@ function startFunction(server: Server, aws: Aws): Promise<Lambda> {
       // On the loopback only; anywhere else the function insists on TLS.
       SLOTKEEPER_HOST: server.host,
       SLOTKEEPER_TLS: 'off',
+      // What the function wrote is shown where it fails.
+      AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
     },
   })
 }
@@ -140,12 +142,15 @@ function startApp(server: Server, name: string): App & { stop(): Promise<void> }
     events.emit(word, detail)
   })
   const exited = once(child, 'exit')
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
   return {
     events,
     leak: (sessions) => child.stdin.write(`${sessions}\n`),
     async stop() {
-      child.kill('SIGKILL')
+      kill()
       await exited
+      process.off('exit', kill)
     },
   }
 }

@@ -36,7 +36,7 @@ function slotkeeper(args: string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number; out: string; err: string }>((resolve) => {
     const child = execFile(
       process.execPath,
-      ['--no-warnings', 'dist/cli.mjs', ...args],
+      ['dist/cli.mjs', ...args],
       { env: { PATH: process.env.PATH, ...env } },
       (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
     )
@@ -95,6 +95,8 @@ test('takes DATABASE_URL, the PG* variables, or a secret', async () => {
   })
   // A secret's host is held to full TLS, which this server does not offer.
   expect(answer).toMatchObject({ code: 3, err: expect.stringContaining('does not support SSL') })
+  // The SDK has warnings of its own for older releases of Node.js.
+  expect(answer.err).toMatch(/^slotkeeper: .*\n$/)
   expect(aws.secretReads).toEqual(['reaper'])
   await aws.close()
 })
@@ -128,6 +130,14 @@ test("a secret's ARN tells the region, wherever this machine is", async () => {
   }
   expect(scopes).toEqual(Array(2).fill('cn-north-1/secretsmanager/aws4_request'))
   aws.close()
+})
+
+test('no warning but the one of the SDK is hidden', async () => {
+  const NODE_OPTIONS = "--import=data:text/javascript,process.emitWarning('planted')"
+  expect(await slotkeeper(['--help'], { NODE_OPTIONS })).toMatchObject({
+    code: 0,
+    err: expect.stringContaining('Warning: planted'),
+  })
 })
 
 test('names that look like SQL or like terminal escapes are harmless when printed', async () => {

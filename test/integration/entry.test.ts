@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Credentials } from '../../lambda/aws/credentials.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
@@ -74,14 +74,12 @@ describe('a server that is not there', () => {
     const silent = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1')
     await once(silent, 'listening')
     const { port } = silent.address() as { port: number }
-    const started = performance.now()
     await expect(
       connect({ ...db.credentials(reaper), port }, false, 'client', 300),
     ).rejects.toMatchObject({
       kind: 'unreachable',
       message: expect.stringContaining('no answer within 0.3 s'),
     })
-    expect(performance.now() - started).toBeLessThan(5_000)
     for (const socket of sockets) socket.destroy()
     silent.close()
   })
@@ -100,6 +98,9 @@ test('names and passwords with quotes, spaces and letters of any alphabet', asyn
 })
 
 test('runs under settings of its own, whatever the role has', async () => {
+  onTestFinished(async () => {
+    await db.admin.query('alter role reaper reset all')
+  })
   await db.admin.query(
     "alter role reaper set search_path = public; alter role reaper set idle_session_timeout = '50ms'",
   )
@@ -110,7 +111,6 @@ test('runs under settings of its own, whatever the role has', async () => {
   )) as [[Record<string, unknown>]]
   expect(row).toEqual({ path: 'pg_catalog,pg_temp', idle: '0', name: 'slotkeeper' })
   await link.close()
-  await db.admin.query('alter role reaper reset all')
 })
 
 test('a statement without an answer is given up, and its connection with it', async () => {
@@ -176,7 +176,7 @@ describe('a full server', () => {
   }
 
   test("lets a role with REPLICATION in through a walsender's slot, which is given back", async () => {
-    const filling = await db.fill(app)
+    await db.fill(app)
     const gate = gateOf(replicator)
     const link = await gate.open(deadlineIn(SOON_MS))
     expect(link.entry).toBe('walsender')
@@ -184,18 +184,16 @@ describe('a full server', () => {
     await gate.giveBack(link)
     expect(gate.takeWarm()).toBeUndefined()
     await until(async () => (await walsenders()) === 0)
-    await Promise.all(filling.map(({ client }) => client.end()))
   })
 
   test('tells any other role which grant would have let it in', async () => {
-    const filling = await db.fill(app)
+    await db.fill(app)
     await expect(gateOf(reaper).open(deadlineIn(SOON_MS))).rejects.toMatchObject({
       kind: 'exhausted',
       message: expect.stringMatching(
         /53300.*REPLICATION.*rds_replication.*pg_use_reserved_connections/,
       ),
     })
-    await Promise.all(filling.map(({ client }) => client.end()))
   })
 
   test("is not confused with a role's own connection limit", async () => {

@@ -1,19 +1,45 @@
-import { afterAll, afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
+import { Client } from 'pg'
+import {
+  afterAll,
+  afterEach,
+  beforeEach,
+  describe,
+  expect,
+  inject,
+  onTestFinished,
+  test,
+} from 'vitest'
 import { startPostgres } from '../../cli/rehearse/postgres.ts'
 import type { Credentials } from '../../lambda/aws/credentials.ts'
 import type { Report } from '../../lambda/core/report.ts'
-import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../lambda/postgres/entry.ts'
+import {
+  createGate,
+  type Deadline,
+  deadlineIn,
+  type Gate,
+  SWEEP_MS,
+} from '../../lambda/postgres/entry.ts'
+import { LEAST_REAP_MS } from '../../lambda/postgres/reap.ts'
 import { sweep } from '../../lambda/sweep.ts'
-import { startProxy } from '../support/proxy.ts'
-import { type OtherSession, REAPER_ROLES, restart, testServer, until } from '../support/server.ts'
+import { freeze } from '../support/process.ts'
+import { type Fate, startProxy } from '../support/proxy.ts'
+import {
+  type OtherSession,
+  REAPER_ROLES,
+  type Role,
+  restart,
+  testServer,
+  until,
+} from '../support/server.ts'
 import { policy } from '../support/session.ts'
 
-const CROWD = 150
+/** Of a sweep's time the signal statement keeps 4 s for its end; the rest is ample to get there. */
+const SHORT_MS = 8_000
 
-const db = await testServer({ max_connections: String(CROWD + 30) })
+const db = await testServer()
 const reaper = await db.role('reaper', REAPER_ROLES)
 const app = await db.role('shop_app')
-await db.trust(app)
+const other = await db.role('shop_other')
 const network = await startProxy(db.server)
 afterAll(() => network.close())
 
@@ -36,9 +62,9 @@ afterEach(async () => {
   await until(async () => (await ownSessions()).length === 0)
 })
 
-async function run(timeMs = SWEEP_MS): Promise<Report> {
+async function run(timeMs = SWEEP_MS, deadline = deadlineIn(timeMs)): Promise<Report> {
   const order = { target: 'test', policy: everyIdle, mode: 'reap' } as const
-  return (await sweep(gate, order, deadlineIn(timeMs))).report
+  return (await sweep(gate, order, deadline)).report
 }
 
 async function ownSessions(): Promise<number[]> {
@@ -52,30 +78,6 @@ const open = (count: number) =>
   Promise.all(Array.from({ length: count }, () => db.open(app, 'php')))
 
 const allEnded = (sessions: OtherSession[]) => Promise.all(sessions.map(({ ended }) => ended))
-
-/** Sweeps, stops the server's process when the statement reaches it, and acts while it stands still. */
-async function whileSignalling(count: number, act: (own: number) => unknown) {
-  await run()
-  const victims = await open(count)
-  const [own] = (await ownSessions()) as [number]
-  const reached = new Promise<void>((resolve) => {
-    network.judge = (chunk, from) => {
-      if (isSignal(chunk, from)) {
-        process.kill(own, 'SIGSTOP')
-        resolve()
-      }
-      return 'pass'
-    }
-  })
-  const report = run()
-  await reached
-  try {
-    await act(own)
-  } finally {
-    process.kill(own, 'SIGCONT')
-  }
-  return { victims, report: await report }
-}
 
 /** Sweeps, and acts when the signals are out and one session is stuck in its end. */
 async function whileSettling(act: (release: () => void) => unknown) {
@@ -102,6 +104,69 @@ async function whileSettling(act: (release: () => void) => unknown) {
   }
 }
 
+/** Opens a session of each role, which a sweep meets in this order. */
+async function openInOrder(roles: Role[]): Promise<OtherSession[]> {
+  const opened: (OtherSession & { role: Role })[] = []
+  for (;;) {
+    for (const role of roles) opened.push({ ...(await db.open(role, 'php')), role })
+    const { rows } = await db.admin.query<{ pid: number }>(
+      'select pid from pg_stat_get_activity(null)',
+    )
+    const found: OtherSession[] = []
+    for (const { pid } of rows) {
+      const session = opened.find((one) => one.pid === pid)
+      if (session && session.role === roles[found.length]) found.push(session)
+    }
+    if (found.length === roles.length) {
+      await db.end(opened.filter(({ pid }) => !found.some((one) => one.pid === pid)))
+      return found
+    }
+  }
+}
+
+/**
+ * Sweeps, and acts in the middle of the signal statement: it has ended the first session, and waits at
+ * the second for the lock on pg_authid. To signal it, the server reads its role, which it has kept in
+ * mind only of the first.
+ */
+async function whileSignalling(
+  [first]: OtherSession[],
+  act: (own: number, locker: Client, deadline: Deadline) => unknown,
+  timeMs = SWEEP_MS,
+): Promise<Report> {
+  const locker = new Client({ connectionString: db.server.url() })
+  await locker.connect()
+  network.judge = async (chunk): Promise<Fate> => {
+    if (isSignal(chunk)) await locker.query('begin; lock table pg_authid')
+    return 'pass'
+  }
+  try {
+    const deadline = deadlineIn(timeMs)
+    const report = run(timeMs, deadline)
+    await first?.ended
+    let own: number | undefined
+    await until(async () => {
+      const { rows } = await locker.query(
+        "select pid from pg_stat_activity where application_name = 'slotkeeper' and wait_event_type = 'Lock'",
+      )
+      own = rows[0]?.pid
+      return own !== undefined
+    })
+    await act(own as number, locker, deadline)
+    await locker.query('commit')
+    return await report
+  } finally {
+    network.judge = () => 'pass'
+    await locker.end()
+  }
+}
+
+/** The kept connection has signalled a session of `app` then. */
+async function warmUp(): Promise<void> {
+  await open(1)
+  expect((await run()).reaped).toHaveLength(1)
+}
+
 function expectUnknown({ reaped, refused }: Report, sessions: OtherSession[]): void {
   expect(reaped).toEqual([])
   expect(refused.map(({ pid }) => pid).sort()).toEqual(sessions.map(({ pid }) => pid).sort())
@@ -111,10 +176,8 @@ function expectUnknown({ reaped, refused }: Report, sessions: OtherSession[]): v
   }
 }
 
-const isSignal = (chunk: Buffer, from: 'client' | 'server') =>
-  from === 'client' && chunk.includes('set local slotkeeper.outcomes')
-const isAnswer = (chunk: Buffer, from: 'client' | 'server') =>
-  from === 'server' && chunk.includes('slotkeeper.outcomes')
+const isSignal = (chunk: Buffer) => chunk.includes('set local slotkeeper.outcomes')
+const isAnswer = (chunk: Buffer) => chunk.includes('slotkeeper.outcomes') && !isSignal(chunk)
 
 describe('a connection that is cut', () => {
   test.each([
@@ -122,7 +185,7 @@ describe('a connection that is cut', () => {
     ['before its answer', isAnswer],
   ])('%s: says of nobody what it does not know, and is made good by the next', async (_, isHit) => {
     const victims = await open(2)
-    network.judge = (chunk, from) => (isHit(chunk, from) ? 'cut' : 'pass')
+    network.judge = (chunk) => (isHit(chunk) ? 'cut' : 'pass')
     expectUnknown(await run(), victims)
     network.judge = () => 'pass'
     expect((await run()).entry).toBe('client')
@@ -131,11 +194,11 @@ describe('a connection that is cut', () => {
 
   test.each<[string, (own: number) => unknown]>([
     ['by the network', () => network.cut()],
-    ['by the server, which was told to', (own) => process.kill(own, 'SIGTERM')],
+    ['by the server, which shuts down or was told to', (own) => process.kill(own, 'SIGTERM')],
   ])('in the middle of it %s: the same', async (_, act) => {
-    const { victims, report } = await whileSignalling(2, act)
-    expectUnknown(report, victims)
-    network.judge = () => 'pass'
+    await warmUp()
+    const victims = await openInOrder([app, other])
+    expectUnknown(await whileSignalling(victims, act), victims)
     expect((await run()).entry).toBe('client')
     await allEnded(victims)
   })
@@ -157,8 +220,8 @@ describe('a connection that is cut', () => {
 describe('a network that loses packets for good', () => {
   test('in the middle of a sweep: it ends in its time', async () => {
     const victims = await open(2)
-    network.judge = (chunk, from) => (isSignal(chunk, from) ? 'lose' : 'pass')
-    expectUnknown(await run(4_200), victims)
+    network.judge = (chunk) => (isSignal(chunk) ? 'lose' : 'pass')
+    expectUnknown(await run(SHORT_MS), victims)
     network.cut()
     network.judge = () => 'pass'
     expect((await run()).reaped).toHaveLength(2)
@@ -178,21 +241,24 @@ describe('a network that loses packets for good', () => {
 })
 
 test('a deadline in mid-sweep: it stops signalling, and reports what it did', async () => {
-  const victims = await open(CROWD)
-  // The statement keeps 4 s for its end; so many signals take longer than the rest.
-  const report = await run(4_020)
-  expect(report.spared.budget).toBeGreaterThan(0)
-  expect(report.reaped.length + report.spared.budget).toBe(CROWD)
-  expect(report.refused).toEqual([])
-  const reaped = new Set(report.reaped.map(({ pid }) => pid))
-  await allEnded(victims.filter(({ pid }) => reaped.has(pid)))
-  expect(victims.filter((victim) => victim.isAlive())).toHaveLength(report.spared.budget)
-  expect((await run()).reaped).toHaveLength(report.spared.budget)
+  await warmUp()
+  const victims = await openInOrder([app, other, app])
+  const [first, second, third] = victims as [OtherSession, OtherSession, OtherSession]
+  const report = await whileSignalling(
+    victims,
+    (_, __, { atMs }) => until(() => performance.now() > atMs - LEAST_REAP_MS),
+    SHORT_MS,
+  )
+  expect(report.reaped.map(({ pid }) => pid)).toEqual([first.pid, second.pid])
+  expect(report).toMatchObject({ refused: [], spared: { budget: 1 } })
+  expect(third.isAlive()).toBe(true)
+  expect((await run()).reaped.map(({ pid }) => pid)).toEqual([third.pid])
 })
 
 test('a deadline that leaves no time to reap: nobody is signalled, and nobody refused', async () => {
+  await run()
   const victims = await open(3)
-  const report = await run(3_000)
+  const report = await run(LEAST_REAP_MS - 1)
   expect(report).toMatchObject({ reaped: [], refused: [], spared: { budget: 3 } })
   expect(victims.every((victim) => victim.isAlive())).toBe(true)
   expect((await run()).reaped).toHaveLength(3)
@@ -200,44 +266,48 @@ test('a deadline that leaves no time to reap: nobody is signalled, and nobody re
 
 describe('a password that is rotated', () => {
   test('in the middle of a sweep: it comes to its end, and the next one too', async () => {
-    const { report } = await whileSettling(async (release) => {
-      await db.admin.query("alter role reaper password 'of tomorrow'")
-      release()
+    onTestFinished(async () => {
+      await db.admin.query(`alter role reaper password '${reaper.password}'`)
     })
+    await warmUp()
+    const victims = await openInOrder([app, other])
+    const report = await whileSignalling(victims, (_, locker) =>
+      locker.query("alter role reaper password 'of tomorrow'"),
+    )
     expect(report.reaped).toHaveLength(2)
     expect((await run()).entry).toBe('warm')
-    await db.admin.query(`alter role reaper password '${reaper.password}'`)
   })
 
   test('by turns between two users: the sweep goes on as the other one, and spares the first', async () => {
     const twin = await db.role('reaper_clone', REAPER_ROLES)
-    const other = createGate(async () => ({ ...credentials, ...twin }), false)
+    const ofTwin = createGate(async () => ({ ...credentials, ...twin }), false)
     await run()
     const order = { target: 'test', policy: policy({}), mode: 'reap' } as const
-    const { report } = await sweep(other, order, deadlineIn(SWEEP_MS))
+    const { report } = await sweep(ofTwin, order, deadlineIn(SWEEP_MS))
+    await ofTwin.close()
     expect(report.reaped).toEqual([])
     expect((await run()).entry).toBe('warm')
-    await other.close()
   })
 })
 
-describe('a server that is not there any more', async () => {
-  let twin = await startPostgres({}, inject('release'))
-  afterAll(() => twin.stop())
-  beforeEach(() => {
-    network.to = twin
-    credentials = { ...credentials, user: 'postgres', password: twin.password }
-  })
+describe('a server that is not there any more', () => {
+  async function startTwin() {
+    const twin = await startPostgres({}, inject('release'))
+    onTestFinished(() => twin.stop())
+    const goThere = () => {
+      network.to = twin
+      credentials = { ...credentials, user: 'postgres', password: twin.password }
+    }
+    return { twin, goThere }
+  }
 
   test('because another one took its place: the next sweep goes there', async () => {
-    network.to = db.server
-    credentials = { ...credentials, ...reaper }
+    const { goThere } = await startTwin()
     await run()
-    network.to = twin
+    goThere()
     network.cut()
-    credentials = { ...credentials, user: 'postgres', password: twin.password }
     expect((await run()).entry).toBe('client')
-    expect(await ownSessions()).toEqual([])
+    await until(async () => (await ownSessions()).length === 0)
   })
 
   test.each([
@@ -246,8 +316,10 @@ describe('a server that is not there any more', async () => {
   ] as const)(
     'because it was shut down %s: the sweep says so, and the next one finds it',
     async (_, signal) => {
+      const { twin, goThere } = await startTwin()
+      goThere()
       await run()
-      twin = await restart(twin, signal, () =>
+      await restart(twin, signal, () =>
         expect(run()).rejects.toMatchObject({ kind: 'unreachable' }),
       )
       await until(() =>
@@ -265,8 +337,8 @@ test('a server that stops answering: the sweep ends in its time, and says so', a
   const [own] = await ownSessions()
   // The kept session, and the process that would take a new one.
   const pids = [own as number, db.server.process.pid as number]
-  for (const pid of pids) process.kill(pid, 'SIGSTOP')
   try {
+    for (const pid of pids) await freeze(pid)
     await expect(run(600)).rejects.toMatchObject({ kind: 'unreachable' })
   } finally {
     for (const pid of pids) process.kill(pid, 'SIGCONT')
@@ -278,12 +350,12 @@ test('a server that stalls before it signals: once the sweep gave up it ends nob
   await run()
   const victims = await open(3)
   const [own] = (await ownSessions()) as [number]
-  network.judge = (chunk, from) => {
-    if (isSignal(chunk, from)) process.kill(own, 'SIGSTOP')
+  network.judge = async (chunk): Promise<Fate> => {
+    if (isSignal(chunk)) await freeze(own)
     return 'pass'
   }
   try {
-    expectUnknown(await run(4_200), victims)
+    expectUnknown(await run(SHORT_MS), victims)
   } finally {
     process.kill(own, 'SIGCONT')
   }

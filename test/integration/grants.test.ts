@@ -43,7 +43,6 @@ describe('the least role', () => {
         filling.length,
       )
       await link.close()
-      await Promise.all(filling.map(({ client }) => client.end()))
     },
   )
 
@@ -101,12 +100,26 @@ describe('the custom resource', async () => {
       },
     }) as never
 
-  test('makes the role with the password of its secret, which the server never sees', async () => {
-    await db.admin.query("alter system set log_statement = 'all'")
+  async function logStatements(which: 'all' | 'none'): Promise<void> {
+    await db.admin.query(`alter system set log_statement = '${which}'`)
     await db.admin.query('select pg_reload_conf()')
+    // New sessions have what the postmaster has read, and this one reads it for itself.
+    const shown = async () => {
+      const link = await db.link(superuser)
+      const [[row]] = (await link.query('show log_statement', SOON_MS)) as [[object]]
+      await link.close()
+      const { rows } = await db.admin.query('show log_statement')
+      return [row, rows[0]]
+    }
+    const wanted = JSON.stringify([which, which].map((log_statement) => ({ log_statement })))
+    await until(async () => JSON.stringify(await shown()) === wanted)
+  }
+
+  test('makes the role with the password of its secret, which the server never sees', async () => {
+    await logStatements('all')
     let logged = ''
-    db.server.process.stderr?.on('data', (chunk) => {
-      logged += chunk
+    db.server.log.on('line', (line) => {
+      logged += line
     })
     expect(await handler(event('Create'))).toMatchObject({ Data: { Role: 'made', Refused: '' } })
     const link = await connect(
@@ -116,12 +129,16 @@ describe('the custom resource', async () => {
       SOON_MS,
     )
     await link.close()
+    // Comes in the log after all that came before it.
+    await db.admin.query("select 'the last words'")
+    await until(() => logged.includes('the last words'))
     expect(logged).toContain('SCRAM-SHA-256')
     expect(logged).not.toContain('päss')
-    await db.admin.query('alter system reset log_statement')
+    await logStatements('none')
   })
 
   test('again is harmless, and deleting leaves the role', async () => {
+    await handler(event('Create'))
     const { PhysicalResourceId } = await handler(event('Update'))
     expect(await handler(event('Delete'))).toEqual({ PhysicalResourceId })
     expect(await abilities('made')).toMatchObject({ sees: true })

@@ -120,7 +120,9 @@ test('every function that a sweep calls by its name is on the list of what it ne
   const order = { target: 'test', policy: ALL_IDLE, mode: 'reap' } as const
   const { report } = await sweep(listening, order, deadlineIn(SWEEP_MS))
   await gate.close()
-  expect([report.reaped.length, said.length]).toEqual([1, 4])
+  expect(report.reaped).toHaveLength(1)
+  // The look, the look ahead, the signals, and one or more looks whether the session is gone.
+  expect(said.length).toBeGreaterThanOrEqual(4)
 
   // What looks like a call and is none: syntax, and the names of columns of a VALUES or of a function's rows.
   const SYNTAX =

@@ -1,7 +1,7 @@
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client, escapeLiteral } from 'pg'
-import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import type { Report } from '../../lambda/core/report.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
 import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../lambda/postgres/entry.ts'
@@ -44,7 +44,7 @@ const UNLISTED = [
   { name: 'session_authorization', values: ['bystander'] },
   { name: 'force_parallel_mode', values: ['on', 'regress'] },
   { name: 'rds.rds_superuser_reserved_connections', values: ['90', 'many', ''] },
-  { name: 'slotkeeper.victims', values: ['[]', 'nobody'] },
+  { name: 'slotkeeper.outcomes', values: ['[]', 'nobody'] },
   { name: 'slotkeeper.outcomes', values: ['[]', 'nothing'] },
 ]
 const TEXTS: Record<string, string[]> = {
@@ -375,12 +375,11 @@ test('a read replica is swept, whatever is set', async () => {
       ['default_transaction_deferrable', 'on'],
     ])
   }
-  const replica = await restart(db.server, 'SIGINT', (data) => {
+  await restart(db.server, 'SIGINT', (data) => {
     const signal = join(data, 'standby.signal')
     writeFileSync(signal, '')
     chmodSync(signal, 0o666)
   })
-  onTestFinished(() => replica.stop())
   const isReplica = async () =>
     (await db.admin.query('select where pg_is_in_recovery()')).rows.length > 0
   await until(() => isReplica().catch(() => false))

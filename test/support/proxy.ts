@@ -9,8 +9,8 @@ export type Proxy = {
   port: number
   /** Where new connections lead to; may be changed, as a failover does. */
   to: { host: string; port: number }
-  /** Asked for each chunk on its way. */
-  judge: (chunk: Buffer, from: 'client' | 'server') => Fate
+  /** Asked for each chunk on its way, which waits for the answer, and all behind it too. */
+  judge: (chunk: Buffer, from: 'client' | 'server') => Fate | Promise<Fate>
   /** Resets all connections that stand. */
   cut(): void
   close(): Promise<void>
@@ -18,31 +18,7 @@ export type Proxy = {
 
 export async function startProxy(to: Proxy['to']): Promise<Proxy> {
   const sockets = new Set<Socket>()
-  const relay = (client: Socket) => {
-    const server = dial(proxy.to.port, proxy.to.host)
-    let lost = false
-    const cut = () => {
-      for (const socket of [client, server]) {
-        sockets.delete(socket)
-        socket.resetAndDestroy()
-      }
-    }
-    const carry = (from: Socket, onto: Socket, name: 'client' | 'server') => {
-      sockets.add(from)
-      from.on('data', (chunk) => {
-        const fate = lost ? 'lose' : proxy.judge(chunk, name)
-        lost = fate === 'lose'
-        if (fate === 'cut') cut()
-        if (fate === 'pass') onto.write(chunk)
-      })
-      from.on('end', () => !lost && onto.end())
-      // A reset on one side is one on the other.
-      from.on('error', () => !lost && onto.destroy())
-    }
-    carry(client, server, 'client')
-    carry(server, client, 'server')
-  }
-  const listener = createServer(relay).listen(0, '127.0.0.1')
+  const listener = createServer((client) => relay(client, proxy, sockets)).listen(0, '127.0.0.1')
   await once(listener, 'listening')
   const { port } = listener.address() as { port: number }
   const cut = () => {
@@ -61,4 +37,31 @@ export async function startProxy(to: Proxy['to']): Promise<Proxy> {
     },
   }
   return proxy
+}
+
+function relay(client: Socket, proxy: Proxy, sockets: Set<Socket>): void {
+  const server = dial(proxy.to.port, proxy.to.host)
+  let lost = false
+  const cut = () => {
+    for (const socket of [client, server]) {
+      sockets.delete(socket)
+      socket.resetAndDestroy()
+    }
+  }
+  const carry = (from: Socket, onto: Socket, name: 'client' | 'server') => {
+    sockets.add(from)
+    from.on('data', async (chunk) => {
+      from.pause()
+      const fate = lost ? 'lose' : await proxy.judge(chunk, name)
+      from.resume()
+      lost ||= fate === 'lose'
+      if (fate === 'cut') cut()
+      if (fate === 'pass') onto.write(chunk)
+    })
+    from.on('end', () => !lost && onto.end())
+    // A reset on one side is one on the other.
+    from.on('error', () => !lost && onto.destroy())
+  }
+  carry(client, server, 'client')
+  carry(server, client, 'server')
 }

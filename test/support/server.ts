@@ -1,14 +1,19 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { setTimeout as pause } from 'node:timers/promises'
-import { Client, escapeIdentifier, escapeLiteral, Pool } from 'pg'
-import { afterAll, inject } from 'vitest'
+import { Client, type DatabaseError, escapeIdentifier, escapeLiteral, Pool } from 'pg'
+import { afterAll, afterEach, beforeEach, inject, onTestFinished } from 'vitest'
 import { type Server, startPostgres } from '../../cli/rehearse/postgres.ts'
 import type { Credentials } from '../../lambda/aws/credentials.ts'
 import { connect, type Link } from '../../lambda/postgres/connect.ts'
+import { isRunning } from './process.ts'
 import { trust } from './trust.ts'
+import { until } from './until.ts'
 
-const LIMIT_MS = 10_000
+export { until } from './until.ts'
+
+const LIMIT_MS = 30_000
+
+const TOO_MANY_CONNECTIONS = '53300'
 
 export type Role = { user: string; password: string }
 
@@ -42,12 +47,33 @@ export async function testServer(settings: Record<string, string> = {}) {
   })
   // A connection that is lost is made anew by the next query.
   admin.on('error', () => undefined)
-  const opened: Client[] = []
-  afterAll(async () => {
-    await Promise.all(opened.map((client) => client.end().catch(() => undefined)))
-    await admin.end()
-    await server.stop()
+  const opened: OtherSession[] = []
+  // A test leaves the server as it found it, whether it passed or not: the next one counts sessions
+  // and fills slots. What was opened outside of tests stays.
+  let before = 0
+  beforeEach(() => {
+    before = opened.length
   })
+  afterEach(async () => {
+    await end(opened.splice(before))
+  })
+  // First of all the server, since a client waits for the end of its query before it goes.
+  afterAll(async () => {
+    await server.stop()
+    await Promise.all(opened.map(({ client }) => client.end().catch(() => undefined)))
+    await admin.end()
+  })
+
+  /** Ends sessions, whatever they do, and waits until the server has their slots back. */
+  async function end(sessions: OtherSession[]): Promise<void> {
+    if (sessions.length === 0) return
+    const pids = sessions.map(({ pid }) => pid)
+    await admin.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where pid = any($1)',
+      [pids],
+    )
+    await until(() => !pids.some(isRunning))
+  }
 
   return {
     server,
@@ -84,12 +110,13 @@ export async function testServer(settings: Record<string, string> = {}) {
         alive = false
       })
       await client.connect()
-      opened.push(client)
-      for (const statement of statements) await client.query(statement)
       // Set by the driver from the server's greeting, and missing from its types.
       const { processID: pid } = client as Client & { processID: number }
+      const session = { client, pid, ended, isAlive: () => alive }
+      opened.push(session)
+      for (const statement of statements) await client.query(statement)
       await this.settled(pid)
-      return { client, pid, ended, isAlive: () => alive }
+      return session
     },
 
     /** Waits until the server waits for its next query; a client knows of an error before that. */
@@ -103,13 +130,16 @@ export async function testServer(settings: Record<string, string> = {}) {
       })
     },
 
+    end,
+
     /** Fills the server with idle sessions of a role until one is refused; returns them. */
     async fill(role: Role): Promise<OtherSession[]> {
       const sessions: OtherSession[] = []
       for (;;) {
         try {
           sessions.push(await this.open(role, 'filler'))
-        } catch {
+        } catch (error) {
+          if ((error as DatabaseError).code !== TOO_MANY_CONNECTIONS) throw error
           return sessions
         }
       }
@@ -117,7 +147,7 @@ export async function testServer(settings: Record<string, string> = {}) {
 
     /** Ends all sessions that were opened here. */
     async endAll(): Promise<void> {
-      await Promise.all(opened.splice(0).map((client) => client.end().catch(() => undefined)))
+      await end(opened.splice(0))
     },
 
     async stateOf(pid: number): Promise<string | undefined> {
@@ -139,28 +169,15 @@ export type TestServer = Awaited<ReturnType<typeof testServer>>
 
 export const REAPER_ROLES = ['pg_monitor', 'pg_signal_backend']
 
-/** Polls until it holds; tests never sleep for an effect. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  limitMs = LIMIT_MS,
-): Promise<void> {
-  const deadline = performance.now() + limitMs
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error('waited in vain')
-    await pause(10)
-  }
-}
-
 /**
- * Shuts the server down and starts it again on the same files and port, after `between`.
+ * Shuts the server down and starts it again on the same files and port, for as long as the test runs.
  * @param signal SIGINT shuts it down fast, SIGQUIT immediately
- * @returns it as it runs now
  */
 export async function restart(
   server: Server,
   signal: 'SIGINT' | 'SIGQUIT',
   between: (data: string) => unknown = () => undefined,
-): Promise<Server> {
+): Promise<void> {
   const { spawnargs, spawnfile } = server.process
   server.process.kill(signal)
   await once(server.process, 'exit')
@@ -174,13 +191,8 @@ export async function restart(
     stdio: 'ignore',
   })
   const exited = once(again, 'exit')
-  return {
-    ...server,
-    process: again,
-    async stop() {
-      again.kill('SIGINT')
-      await exited
-      await server.stop()
-    },
-  }
+  onTestFinished(async () => {
+    again.kill('SIGINT')
+    await exited
+  })
 }

@@ -215,18 +215,6 @@ test('the budget goes to the longest in their state', () => {
   expect(verdicts.map(brief)).toEqual(['spare budget', 'reap idle', 'reap idle', 'spare budget'])
 })
 
-test('every verdict has a reason for people', () => {
-  const differences: Partial<Session>[] = [
-    {},
-    { listening: true },
-    { superuser: true },
-    { ageSeconds: 1 },
-    { state: null, ageSeconds: null },
-  ]
-  for (const { why } of judge(snapshot(differences.map(session)), policy(idle)))
-    expect(why).toMatch(/\w{3}/)
-})
-
 describe('whatever the server shows', () => {
   /** A small generator with a seed (Numerical Recipes' LCG), so that a failure can be played again. */
   function randomly(seed: number) {
