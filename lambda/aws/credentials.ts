@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { describeRepeated, repeatedKeys } from '../core/repeated-keys.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 
 /** What it takes to log in to one target. */
@@ -122,6 +123,8 @@ export function parseSecret(
   } catch {
     throw fail('is not JSON; expected an object with username and password')
   }
+  const [repeated] = repeatedKeys(secret)
+  if (repeated) throw fail(`secret${describeRepeated(repeated)}`)
   const result = v.safeParse(secretSchema, input)
   if (!result.success) {
     const fields = result.issues.map((issue) => issue.path?.[0]?.key ?? 'the whole')

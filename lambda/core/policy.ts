@@ -1,5 +1,7 @@
 import * as v from 'valibot'
+import { foreignPattern } from './foreign-pattern.ts'
 import { isClient } from './match.ts'
+import { describeRepeated, repeatedKeys } from './repeated-keys.ts'
 import { describe, list, oneOf, record, text, uniqueNames, wholeFrom } from './schema.ts'
 import { RULE_STATES } from './session.ts'
 import { printable } from './text.ts'
@@ -12,7 +14,14 @@ const PERCENT = /^(\d{1,3}(?:\.\d{1,3})?)%$/
 /** What the names of rules that no policy writes begin with. */
 export const BUILT_IN = 'slotkeeper:'
 
-const globs = list(text('a name or a glob such as "shop_*"'), 'one or more names or globs')
+const glob = v.pipe(
+  text('a name or a glob such as "shop_*"'),
+  v.rawCheck(({ dataset, addIssue }) => {
+    const message = dataset.typed ? foreignPattern(dataset.value) : undefined
+    if (message !== undefined) addIssue({ message })
+  }),
+)
+const globs = list(glob, 'one or more names or globs')
 
 const matchEntries = {
   databases: v.optional(globs),
@@ -128,7 +137,7 @@ export function parsePolicy(input: unknown): Parsed<Policy> {
   return { ok: false, problems: result.issues.map((issue) => describe('policy', issue)) }
 }
 
-/** As `parsePolicy`, from JSON text. */
+/** As `parsePolicy`, from JSON text. A key that stands twice is refused. */
 export function parsePolicyText(json: string): Parsed<Policy> {
   let input: unknown
   try {
@@ -138,6 +147,10 @@ export function parsePolicyText(json: string): Parsed<Policy> {
       ok: false,
       problems: [`policy: expected JSON: ${printable((error as Error).message)}`],
     }
+  }
+  const repeated = repeatedKeys(json)
+  if (repeated.length > 0) {
+    return { ok: false, problems: repeated.map((path) => `policy${describeRepeated(path)}`) }
   }
   return parsePolicy(input)
 }
