@@ -3,8 +3,10 @@ import type { Context } from 'aws-lambda'
 import { iamCredentials, secretCredentials } from './aws/credentials.ts'
 import { loadCloudWatch, publish } from './aws/metrics.ts'
 import { type Churn, poolFields, stubborn } from './core/churn.ts'
+import { entryAt } from './core/coverage.ts'
 import { measure, measureFailure } from './core/measurements.ts'
 import { hint } from './core/nearest.ts'
+import { notices } from './core/notices.ts'
 import { type Mode, type Report, reapVerdicts } from './core/report.ts'
 import { brief } from './core/schema.ts'
 import { messageOf, SlotkeeperError } from './errors.ts'
@@ -18,7 +20,7 @@ const PUBLISH_MS = 7_000
 
 // Once for each environment: a wrong configuration fails every invocation with all that is wrong.
 const settings = readSettings(process.env, fileURLToPath(new URL('.', import.meta.url)))
-const { auth, overrides, caFile, metrics, policy, target } = settings
+const { auth, overrides, caFile, metrics, policy, policyGiven, target } = settings
 const region = regionOf(overrides.host) ?? process.env.AWS_REGION
 const gate = createGate(
   auth.via === 'secret'
@@ -28,6 +30,15 @@ const gate = createGate(
 )
 
 let churn: Churn | undefined
+
+/** Paths of the policy of which the log has said that they met no session; once says it. */
+const toldUnmatched = new Set<string>()
+
+if (!policyGiven) {
+  const why =
+    'SLOTKEEPER_POLICY is not set, so the sweeps observe by the policy "incident": idle over 30 s, and every idle session once more than 5 are idle. Mode "reap" needs a policy that is given.'
+  log('WARN', 'no policy given', { target, why })
+}
 
 /**
  * One sweep. Its metrics are published whether it succeeds or not, and a failure of either fails
@@ -81,15 +92,26 @@ function asFailure(error: unknown): SlotkeeperError {
   return new SlotkeeperError('query', `unexpected failure: ${messageOf(error)}`, { cause: error })
 }
 
-function logSweep({ verdicts, report, churn }: Swept): void {
+function logSweep({ snapshot, verdicts, report, churn }: Swept): void {
   const byPid = new Map(reapVerdicts(verdicts).map((verdict) => [verdict.session.pid, verdict]))
-  for (const reaped of report.reaped) {
-    const message = report.mode === 'reap' ? 'reaped' : 'would reap'
-    log('INFO', message, { target, ...reaped, why: byPid.get(reaped.pid)?.why })
+  for (const { message, why } of notices(snapshot, policy, report)) {
+    log('WARN', message, { target, why })
   }
-  for (const refused of report.refused) {
-    const verdict = byPid.get(refused.pid)
-    log('WARN', 'refused', { target, ...refused, ...(verdict && poolFields(verdict.session)) })
+  for (const path of report.unmatched.filter((path) => !toldUnmatched.has(path))) {
+    toldUnmatched.add(path)
+    log('INFO', 'entry meets no session', { target, path, entry: entryAt(policy, path) })
+  }
+  for (const reaped of report.reaped) {
+    log('INFO', 'reaped', { target, ...reaped, why: byPid.get(reaped.pid)?.why })
+  }
+  for (const victim of report.wouldReap) {
+    log('INFO', 'would reap', { target, ...victim, why: byPid.get(victim.pid)?.why })
+  }
+  // The line has a message of its own, so the server's is its error.
+  for (const { pid, sqlstate, message: error } of report.refused) {
+    const verdict = byPid.get(pid)
+    const pool = verdict && poolFields(verdict.session)
+    log('WARN', 'refused', { target, pid, sqlstate, error, ...pool })
   }
   for (const { pool, reaped, sweeps } of stubborn(churn)) {
     const why = `the pool came back as fast as it was reaped, ${sweeps} sweeps in a row: bound it or mend the leak in this application`

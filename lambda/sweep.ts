@@ -45,12 +45,12 @@ export async function sweep(
       at: new Date(snapshot.atMs).toISOString(),
       durationMs: Math.round(performance.now() - started),
       snapshot,
+      policy,
       verdicts,
       before,
       outcomes,
     })
-    const reaped = mode === 'reap' ? report.reaped : []
-    return { snapshot, verdicts, report, churn: follow(before, snapshot, reaped) }
+    return { snapshot, verdicts, report, churn: follow(before, snapshot, report.reaped) }
   } finally {
     await gate.giveBack(link)
   }
@@ -64,7 +64,8 @@ async function decide(
   deadline: Deadline,
 ): Promise<{ snapshot: Snapshot; verdicts: Verdict[] }> {
   const verdicts = judge(seen, policy)
-  if (!verdicts.some(hangsOnLocks)) return { snapshot: seen, verdicts }
+  if (!verdicts.some((verdict) => hangsOnLocks(verdict, policy)))
+    return { snapshot: seen, verdicts }
   const holders = await findLockHolders(link, remaining(deadline, LOOK_MS))
   const snapshot = withLockHolders(seen, holders)
   return { snapshot, verdicts: judge(snapshot, policy) }

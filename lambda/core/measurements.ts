@@ -45,7 +45,7 @@ export function measure(snapshot: Snapshot, report: Report, set: MetricSet): Mea
       'Seconds',
       transactions.reduce((a, b) => Math.max(a, b), 0),
     ),
-    one('SessionsReaped', 'Count', report.mode === 'reap' ? report.reaped.length : 0),
+    one('SessionsReaped', 'Count', report.reaped.length),
     one(
       'SessionsSpared',
       'Count',

@@ -34,27 +34,20 @@ export function judge(snapshot: Snapshot, policy: Policy): Verdict[] {
  * locks known nobody is reaped and no rule is due that was not without: a lock takes its holder out of
  * the idle ones that are counted, and gives its place among the kept ones to another.
  */
-export function hangsOnLocks(verdict: Verdict): boolean {
+export function hangsOnLocks(verdict: Verdict, policy: Policy): boolean {
   if (verdict.verdict !== 'spare') return verdict.verdict === 'reap'
-  return verdict.reason !== 'protected' || verdict.rule === ORPHAN_RULE
+  if (verdict.reason !== 'protected' || verdict.rule === ORPHAN_RULE) return true
+  // Without the holders the crowd may be none, and then a protected session meets no rule.
+  return policy.rules.some(
+    ({ name, when }) => name === verdict.rule && when?.idleOver !== undefined,
+  )
 }
 
 function compile(snapshot: Snapshot, policy: Policy): (session: Session) => Verdict {
   const standingOf = compileMatches(policy)
   const protection = (session: Session) =>
     builtInProtection(session, snapshot) ?? standingOf(session).protector
-
-  const crowd = policy.rules.some(({ when }) => when?.idleOver !== undefined)
-    ? snapshot.sessions.filter(
-        (session) =>
-          session.state === 'idle' &&
-          standingOf(session).inScope &&
-          !guard(session) &&
-          !protection(session),
-      ).length
-    : 0
-  const { usedPercent } = countSlots(snapshot)
-  const due = new Set(policy.rules.filter((rule) => isDue(rule, crowd, usedPercent)))
+  const { crowd, usedPercent, due } = findDue(snapshot, policy, standingOf)
 
   return (session) => {
     const { inScope, protector: policyProtector, rules } = standingOf(session)
@@ -87,8 +80,29 @@ function compile(snapshot: Snapshot, policy: Policy): (session: Session) => Verd
   }
 }
 
+/** The rules whose `when` holds, and the numbers that decided it. */
+export function findDue(
+  snapshot: Snapshot,
+  policy: Policy,
+  standingOf: (session: Session) => Standing,
+): { crowd: number; usedPercent: number; due: ReadonlySet<Rule> } {
+  const crowd = policy.rules.some(({ when }) => when?.idleOver !== undefined)
+    ? snapshot.sessions.filter(
+        (session) =>
+          session.state === 'idle' &&
+          standingOf(session).inScope &&
+          !guard(session) &&
+          !builtInProtection(session, snapshot) &&
+          !standingOf(session).protector,
+      ).length
+    : 0
+  const { usedPercent } = countSlots(snapshot)
+  const due = new Set(policy.rules.filter((rule) => isDue(rule, crowd, usedPercent)))
+  return { crowd, usedPercent, due }
+}
+
 /** How a pool stands in the policy's matches. */
-type Standing = {
+export type Standing = {
   inScope: boolean
   protector: string | undefined
   /** Those that are for it, in their order. */
@@ -96,7 +110,7 @@ type Standing = {
 }
 
 /** A match looks at what makes a pool and no more, so each is tried once for a pool. */
-function compileMatches(policy: Policy): (session: Session) => Standing {
+export function compileMatches(policy: Policy): (session: Session) => Standing {
   const inScope = compileMatch(policy.scope)
   const protections = (policy.protect ?? []).map(compileMatch)
   const rules = policy.rules.map((rule) => ({ rule, matches: compileMatch(rule.match ?? {}) }))

@@ -16,6 +16,7 @@ select
   pg_backend_pid() as "ownPid",
   session_user as "ownUser",
   pg_has_role(current_user, 'pg_read_all_stats', 'usage') as "seesAll",
+  pg_has_role(current_user, 'pg_signal_backend', 'usage') as "maySignal",
   current_setting('max_connections')::int as max,
   current_setting('superuser_reserved_connections')::int
     + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0)
@@ -51,6 +52,7 @@ const headSchema = v.object({
   ownPid: whole,
   ownUser: v.string(),
   seesAll: v.boolean(),
+  maySignal: v.boolean(),
   max: whole,
   reserved: whole,
   opened: whole,

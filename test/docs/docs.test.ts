@@ -9,6 +9,7 @@ import { parsePolicy, parsePolicyText } from '../../lambda/core/policy.ts'
 import { makeReport } from '../../lambda/core/report.ts'
 import type { Snapshot } from '../../lambda/core/session.ts'
 import { readSettings } from '../../lambda/settings.ts'
+import { policy } from '../support/session.ts'
 
 const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
 
@@ -47,9 +48,9 @@ test('docs/operations.md names every key of cdk.json', () => {
   for (const key of keys) expect(read('docs/operations.md')).toContain(`\`${key}\``)
 })
 
-test('the default policy is the one that is documented', () => {
+test('the policy "incident" is the one that is documented', () => {
   const [, documented = ''] = policies.find(([file]) => file === 'docs/policy.md') ?? []
-  expect(parsePolicyText(documented)).toEqual(parsePolicy({}))
+  expect(parsePolicyText(documented)).toEqual(parsePolicy('incident'))
 })
 
 test('the README names every variable, and no other', () => {
@@ -84,6 +85,7 @@ test('the README names every metric', () => {
     at: '',
     durationMs: 1,
     snapshot,
+    policy: policy('incident'),
     verdicts: [],
     outcomes: [],
   })

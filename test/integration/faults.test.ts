@@ -178,7 +178,7 @@ describe('a password that is rotated', () => {
     const twin = await db.role('reaper_clone', REAPER_ROLES)
     const other = createGate(async () => ({ ...credentials, ...twin }), false)
     await run()
-    const order = { target: 'test', policy: policy({}), mode: 'reap' } as const
+    const order = { target: 'test', policy: policy('incident'), mode: 'reap' } as const
     const { report } = await sweep(other, order, deadlineIn(SWEEP_MS))
     expect(report.reaped).toEqual([])
     expect((await run()).entry).toBe('warm')

@@ -91,6 +91,7 @@ const HEAD: Cell[] = [
   [['ownPid', 'int4'], '1'],
   [['ownUser', 'text'], 'reaper'],
   [['seesAll', 'bool'], 't'],
+  [['maySignal', 'bool'], 't'],
   [['max', 'int4'], '100'],
   [['reserved', 'int4'], '3'],
   [['opened', 'float8'], '7'],
