@@ -69,6 +69,7 @@ function measure(input: PolicyInput, crowd: number, pools: number): (string | nu
       at: '',
       durationMs: 0,
       snapshot: seen,
+      policy: rules,
       verdicts,
       outcomes: [],
     })

@@ -77,6 +77,7 @@ export function environmentOf(awsUrl: string, caFile: string): Record<string, st
     AWS_ENDPOINT_URL: awsUrl,
     SLOTKEEPER_TARGET: 'bench',
     SLOTKEEPER_MODE: 'reap',
+    SLOTKEEPER_POLICY: 'incident',
     SLOTKEEPER_SECRET_ARN: SECRET,
     SLOTKEEPER_HOST: 'localhost',
     SLOTKEEPER_CA_FILE: caFile,

@@ -1,10 +1,12 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { printable } from '../lambda/core/text.ts'
+import { printable, safeJson } from '../lambda/core/text.ts'
 import { type Kind, messageOf, SlotkeeperError } from '../lambda/errors.ts'
 import { type GrantsOptions, runGrants } from './grants.ts'
 import { guardOutput } from './output.ts'
 import { rehearse } from './rehearse/rehearse.ts'
+import { writeOut } from './show.ts'
 import { runSweep, type SweepOptions } from './sweep.ts'
 
 const EXIT_REFUSED = 1
@@ -33,13 +35,19 @@ process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'
 
 const program = new Command('slotkeeper')
   .description('Keeps the connection slots of managed PostgreSQL free.')
+  .version(readVersion())
   .exitOverride()
   .showSuggestionAfterError()
 
 withServer(program.command('sweep'))
-  .description('one sweep: look, decide by the policy, reap, report')
-  .option('--policy <file>', 'the policy, as JSON; default: idle over 30 s, all idle beyond 5')
-  .option('--observe', 'look and decide, but reap nobody')
+  .description('one sweep: look, decide by the policy, report, and reap where --reap is given')
+  .option(
+    '--policy <file>',
+    'the policy, as JSON; or incident: idle over 30 s, and all idle beyond 5. Default: incident',
+  )
+  .option('--observe', 'look and decide, but reap nobody (default)')
+  .option('--reap', 'end whom the policy condemns; needs --policy')
+  .option('--all', 'list every session, where else those of a pool are one line')
   .option('--json', 'print the report as JSON')
   .action(async (options: SweepOptions) => {
     process.exitCode = await runSweep(options)
@@ -75,15 +83,35 @@ function withServer(command: Command): Command {
     .option('--verbose', 'print the stack of an error')
 }
 
-/** One readable line on stderr, and the exit code. */
+/** Of `package.json`; one level below it stand both the sources of this file and its built form. */
+function readVersion(): string {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(manifest) as { version: string }).version
+}
+
+/** One readable line on stderr, the same for programs on stdout under `--json`, and the exit code. */
 function fail(error: unknown): number {
-  // Commander has printed its own line; asking for help is no error.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE
-  process.stderr.write(`slotkeeper: ${printable(messageOf(error))}\n`)
-  if (process.argv.includes('--verbose')) {
-    process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`)
-    if (error instanceof Error && error.cause instanceof Error)
-      process.stderr.write(`${error.cause.stack}\n`)
+  // Asking for help is no error.
+  if (error instanceof CommanderError && error.exitCode === 0) return 0
+  const message = messageOf(error)
+  if (process.argv.includes('--json')) {
+    writeOut(safeJson({ error: { kind: kindOf(error), message: message.replace(/^error: /, '') } }))
   }
+  // Commander has printed its own line.
+  if (error instanceof CommanderError) return EXIT_USAGE
+  process.stderr.write(`slotkeeper: ${printable(message)}\n`)
+  if (process.argv.includes('--verbose')) writeStacks(error)
   return error instanceof SlotkeeperError ? exitCodes[error.kind] : EXIT_REFUSED
+}
+
+function kindOf(error: unknown): Kind {
+  if (error instanceof SlotkeeperError) return error.kind
+  // As the function calls what nobody has foreseen.
+  return error instanceof CommanderError ? 'settings' : 'query'
+}
+
+function writeStacks(error: unknown): void {
+  process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`)
+  if (error instanceof Error && error.cause instanceof Error)
+    process.stderr.write(`${error.cause.stack}\n`)
 }

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import type { Report } from '../lambda/core/report.ts'
 import { printable } from '../lambda/core/text.ts'
-import type { Verdict } from '../lambda/core/verdicts.ts'
+import { greatest } from './causes.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
@@ -17,17 +17,49 @@ export function writeOut(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
-/** Rows under a head, each column as wide as its widest cell. Texts are made harmless here. */
+/**
+ * Rows under a head, each column as wide as its widest cell. Texts are made harmless here.
+ * @param head a column of numbers has `>` before its name
+ */
 export function table(head: string[], rows: string[][]): string {
-  const cells = [head, ...rows].map((row) => row.map(printable))
-  const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
-  const lines = cells.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
+  const isRight = head.map((name) => name.startsWith('>'))
+  const names = head.map((name) => name.replace(/^>/, ''))
+  const cells = [names, ...rows].map((row) => row.map(printable))
+  const widths = head.map((_, column) => greatest(cells.map((row) => row[column]?.length ?? 0)))
+  const pad = (cell: string, column: number) =>
+    isRight[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)
+  const lines = cells.map((row) => row.map(pad).join('  ').trimEnd())
   return [paint('bold', lines[0] ?? ''), ...lines.slice(1)].join('\n')
+}
+
+const UNITS: [string, number][] = [
+  ['d', 86_400],
+  ['h', 3_600],
+  ['m', 60],
+  ['s', 1],
+]
+
+/** A span as people say it, by its two greatest units: `1h 30m`, `12s`. */
+export function age(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds))
+  const first = UNITS.findIndex(([, size]) => whole >= size)
+  const parts = UNITS.slice(first, first + 2).map(([unit, size], index) => {
+    const above = index === 0 ? Number.POSITIVE_INFINITY : (UNITS[first]?.[1] ?? 1)
+    return [Math.floor((whole % above) / size), unit] as const
+  })
+  return first < 0
+    ? '0s'
+    : parts
+        .filter(([count]) => count > 0)
+        .map(([count, unit]) => `${count}${unit}`)
+        .join(' ')
+}
+
+/** An instant of the server's clock in UTC: the time, with its date where that was another day. */
+export function clock(epochSeconds: number, nowMs: number): string {
+  const [day = '', time = ''] = new Date(epochSeconds * 1000).toISOString().split('T')
+  const isToday = new Date(nowMs).toISOString().startsWith(day)
+  return isToday ? time.slice(0, 8) : `${day.slice(5)} ${time.slice(0, 5)}`
 }
 
 /** A bar of `width` characters: used slots, free slots, and the reserve. */
@@ -40,97 +72,6 @@ export function slotsBar({ max, reserved, used }: Report['slots'], width: number
   const share = used / usable
   const style = share >= 1 ? 'red' : share > 0.8 ? 'yellow' : 'green'
   return paint(style, '#'.repeat(filled)) + '.'.repeat(free) + paint('dim', 'r'.repeat(reserve))
-}
-
-/** A sweep as a person reads it: the slots, then who was reaped, spared or refused, and why. */
-export function showSweep(report: Report, verdicts: Verdict[]): string {
-  const { slots, sessions, mode, entry } = report
-  const observed = mode === 'observe'
-  const parts = [
-    `${paint('bold', printable(report.target))}  PostgreSQL ${Math.floor(report.server.version / 10000)}.${report.server.version % 10000}, ${mode}, came in ${entryWords[entry]}, ${report.durationMs} ms`,
-    `slots     ${slotsBar(slots, 50)}  ${slots.used} used of ${slots.max} (${slots.reserved} reserved): ${slots.usedPercent}%, ${slots.available} available`,
-    `sessions  ${sessions.total}: ${sessions.active} active, ${sessions.idle} idle, ${sessions.idleInTransaction} idle in transaction, ${sessions.idleInTransactionAborted} aborted, ${sessions.other} other`,
-  ]
-  const byPid = new Map(verdicts.map((verdict) => [verdict.session.pid, verdict]))
-  const why = (pid: number) => byPid.get(pid)?.why ?? ''
-  if (report.reaped.length > 0) {
-    const verb = observed ? 'Would reap' : 'Reaped'
-    parts.push(
-      '',
-      paint(observed ? 'cyan' : 'green', `${verb} ${report.reaped.length}`),
-      table(
-        ['pid', 'user', 'database', 'application', 'client', 'state', 'rule', 'action', 'why'],
-        report.reaped.map((reaped) => [
-          String(reaped.pid),
-          reaped.user ?? '',
-          reaped.database ?? '',
-          reaped.application,
-          reaped.client,
-          reaped.state,
-          reaped.rule,
-          reaped.action,
-          why(reaped.pid),
-        ]),
-      ),
-    )
-  } else {
-    parts.push('', observed ? 'Would reap nobody' : 'Reaped nobody')
-  }
-  const spared = verdicts.filter((verdict) => verdict.verdict === 'spare')
-  if (spared.length > 0) {
-    parts.push(
-      '',
-      paint('cyan', `Spared ${spared.length} that met a rule`),
-      table(
-        ['pid', 'user', 'application', 'state', 'rule', 'why'],
-        spared.map(({ session, rule, why }) => [
-          String(session.pid),
-          session.user ?? '',
-          session.application,
-          session.state ?? '',
-          rule,
-          why,
-        ]),
-      ),
-    )
-  }
-  parts.push(...lateLines(report, spared))
-  if (report.refused.length > 0) {
-    parts.push(
-      '',
-      paint('red', `Refused ${report.refused.length}`),
-      table(
-        ['pid', 'user', 'application', 'sqlstate', 'message'],
-        report.refused.map(({ pid, sqlstate, message }) => [
-          String(pid),
-          byPid.get(pid)?.session.user ?? '',
-          byPid.get(pid)?.session.application ?? '',
-          sqlstate,
-          message,
-        ]),
-      ),
-      'Where SQLSTATE is 42501: GRANT pg_signal_backend TO the role of this sweep.',
-    )
-  }
-  return parts.join('\n')
-}
-
-/** What became of those that were to be reaped, and were spared when their turn came. */
-const lateWords = {
-  changed: 'changed between the look and the signal',
-  gone: 'gone between the look and the signal',
-  advisoryLock: 'took an advisory lock between the look and the signal',
-  replicationSlot: 'took a replication slot between the look and the signal',
-  budget: 'not reached before the sweep had to end; the next one goes on',
-}
-
-function lateLines(report: Report, listed: { reason: string }[]): string[] {
-  const reasons = Object.keys(lateWords) as (keyof typeof lateWords)[]
-  return reasons.flatMap((reason) => {
-    const before = listed.filter((verdict) => verdict.reason === reason).length
-    const late = report.spared[reason] - before
-    return late > 0 ? [`${late} ${lateWords[reason]}`] : []
-  })
 }
 
 export const entryWords = {

@@ -1,42 +1,107 @@
 import { readFileSync } from 'node:fs'
-import { type Policy, parsePolicy, parsePolicyText } from '../lambda/core/policy.ts'
+import { hint } from '../lambda/core/nearest.ts'
+import { INCIDENT, type Policy, parsePolicy, parsePolicyText } from '../lambda/core/policy.ts'
+import type { Mode } from '../lambda/core/report.ts'
 import { safeJson } from '../lambda/core/text.ts'
 import { messageOf, SlotkeeperError } from '../lambda/errors.ts'
-import { createGate, deadlineIn, SWEEP_MS } from '../lambda/postgres/entry.ts'
-import { sweep } from '../lambda/sweep.ts'
+import { findWaiting, type Waiting } from '../lambda/postgres/blocking.ts'
+import {
+  createGate,
+  type Deadline,
+  deadlineIn,
+  type Gate,
+  remaining,
+  SWEEP_MS,
+} from '../lambda/postgres/entry.ts'
+import { type Swept, sweep } from '../lambda/sweep.ts'
+import { sleeps } from './causes.ts'
 import { readConnection, type Source } from './connection.ts'
-import { showSweep, writeOut } from './show.ts'
+import { writeOut } from './show.ts'
+import { showSweep } from './show-sweep.ts'
 
-export type SweepOptions = Source & { policy?: string; observe?: boolean; json?: boolean }
+export type SweepOptions = Source & {
+  policy?: string
+  reap?: boolean
+  observe?: boolean
+  json?: boolean
+  all?: boolean
+}
+
+const LOOK_MS = 5_000
 
 /** One sweep from a terminal. Returns the exit code: 1 where a reap was refused. */
 export async function runSweep(options: SweepOptions): Promise<number> {
-  const policy = readPolicyFile(options.policy)
+  const mode = readMode(options)
+  const policy = readPolicy(options.policy ?? INCIDENT)
   const { target, credentials, tls } = readConnection(options, process.env)
   const gate = createGate(credentials, tls)
+  const deadline = deadlineIn(SWEEP_MS)
   try {
-    const mode = options.observe ? 'observe' : 'reap'
-    const { report, verdicts } = await sweep(gate, { target, policy, mode }, deadlineIn(SWEEP_MS))
-    writeOut(options.json ? safeJson(report) : showSweep(report, verdicts))
+    const swept = await sweep(gate, { target, policy, mode }, deadline)
+    const { report } = swept
+    if (options.json) {
+      writeOut(safeJson(report))
+    } else {
+      // What the sweep did is told, whatever becomes of this look.
+      const waiting = await findBlocked(gate, swept, deadline).catch(messageOf)
+      const { policy: policyName, all = false } = options
+      writeOut(showSweep({ ...swept, policy, policyName, waiting, all }))
+    }
     return report.refused.length > 0 ? 1 : 0
   } finally {
     await gate.close()
   }
 }
 
-function readPolicyFile(file: string | undefined): Policy {
-  const parsed = file === undefined ? parsePolicy({}) : parsePolicyText(read(file))
+/** Nobody is ended unless the caller asked for it, and named the policy. */
+function readMode({ reap, observe, policy }: SweepOptions): Mode {
+  if (!reap) return 'observe'
+  if (observe) throw usage('--reap and --observe exclude each other; expected one of them')
+  if (policy === undefined) {
+    throw usage(
+      `--reap needs a policy; expected --policy FILE, or --policy ${INCIDENT}: it ends sessions that are idle for over 30 s, and every idle session once more than 5 are idle`,
+    )
+  }
+  return 'reap'
+}
+
+/**
+ * Who waits for locks: asked where somebody idles in a transaction and somebody works, and after the
+ * sweep, which must not hang on it.
+ */
+async function findBlocked(
+  gate: Gate,
+  { snapshot }: Swept,
+  deadline: Deadline,
+): Promise<Waiting[]> {
+  const { sessions, ownPid } = snapshot
+  const works = sessions.some(({ pid, state }) => state === 'active' && pid !== ownPid)
+  if (!works || !sessions.some(sleeps)) return []
+  const link = gate.takeWarm() ?? (await gate.open(deadline))
+  try {
+    return await findWaiting(link, remaining(deadline, LOOK_MS))
+  } finally {
+    await gate.giveBack(link)
+  }
+}
+
+/** The name of a policy, or a file that holds one. */
+function readPolicy(named: string): Policy {
+  const parsed = named === INCIDENT ? parsePolicy(named) : parsePolicyText(read(named))
   if (parsed.ok) return parsed.value
-  throw new SlotkeeperError(
-    'settings',
-    `${file} is not a valid policy: ${parsed.problems.join('; ')}`,
-  )
+  throw usage(`${named} is not a valid policy: ${parsed.problems.join('; ')}`)
 }
 
 function read(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    throw new SlotkeeperError('settings', `the policy could not be read: ${messageOf(error)}`)
+    throw usage(
+      `the policy could not be read; expected a file, or "${INCIDENT}"${hint(file, [INCIDENT])}: ${messageOf(error)}`,
+    )
   }
+}
+
+function usage(message: string): SlotkeeperError {
+  return new SlotkeeperError('settings', message)
 }

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { METRIC_SETS } from '../lambda/core/measurements.ts'
-import type { PolicyInput } from '../lambda/core/policy.ts'
+import { POLICY_MISSING, type PolicyInput } from '../lambda/core/policy.ts'
 import {
   describe,
   list,
@@ -53,6 +53,10 @@ const targetSchema = v.pipe(
   v.check(
     ({ secretArn, iamUser }) => (secretArn === undefined) !== (iamUser === undefined),
     'expected either secretArn or iamUser',
+  ),
+  v.forward(
+    v.check(({ mode, policy }) => mode === 'observe' || policy !== undefined, POLICY_MISSING),
+    ['policy'],
   ),
 )
 

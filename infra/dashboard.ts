@@ -29,6 +29,21 @@ const LAST_VERDICTS = [
   'limit 50',
 ]
 
+/** What the policy met: where it is for nobody, or the role may end nobody, no graph shows it. */
+const POLICY_MET = [
+  'fields timestamp, report.mode, report.inScope, report.cannotSignal, report.unmatched.0, report.unmatched.1, report.rules.0.name, report.rules.0.matched, report.rules.0.due, report.rules.0.reaped, report.rules.1.name, report.rules.1.matched, report.rules.1.due, report.rules.1.reaped',
+  'filter message = "sweep"',
+  'sort @timestamp desc',
+  'limit 20',
+]
+
+const WARNINGS = [
+  'fields timestamp, level, message, why, path, user, application, sqlstate, kind, error',
+  'filter message in ["scope meets no session", "cannot signal", "refused", "no policy given", "entry meets no session", "reaping does not help", "sweep failed", "metrics lost"]',
+  'sort @timestamp desc',
+  'limit 20',
+]
+
 export interface ReaperDashboardProps {
   readonly metrics: TargetMetrics
   readonly alarms: IAlarm[]
@@ -50,16 +65,13 @@ export class ReaperDashboard extends Construct {
       dashboard.addWidgets(row)
     }
     dashboard.addWidgets(invocations(sweep))
-    dashboard.addWidgets(
-      new LogQueryWidget({
-        title: 'Last reaped, or who would be',
-        logGroupNames: [logGroup.logGroupName],
-        view: LogQueryVisualizationType.TABLE,
-        queryLines: LAST_VERDICTS,
-        width: FULL_WIDTH,
-        height: HEIGHT,
-      }),
-    )
+    for (const [title, queryLines] of [
+      ['What was warned of', WARNINGS],
+      ['What the policy met, in the last sweeps', POLICY_MET],
+      ['Last reaped, or who would be', LAST_VERDICTS],
+    ] as const) {
+      dashboard.addWidgets(logTable(title, queryLines, logGroup))
+    }
   }
 }
 
@@ -205,6 +217,17 @@ function invocations(sweep: IFunction): GraphWidget {
 
 function alarmStates(alarms: IAlarm[]): AlarmStatusWidget {
   return new AlarmStatusWidget({ title: 'Alarms', alarms, width: FULL_WIDTH })
+}
+
+function logTable(title: string, lines: readonly string[], logGroup: ILogGroup): LogQueryWidget {
+  return new LogQueryWidget({
+    title,
+    logGroupNames: [logGroup.logGroupName],
+    view: LogQueryVisualizationType.TABLE,
+    queryLines: [...lines],
+    width: FULL_WIDTH,
+    height: HEIGHT,
+  })
 }
 
 function graph(props: GraphWidgetProps): GraphWidget {

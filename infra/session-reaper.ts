@@ -10,7 +10,7 @@ import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
 import type { ITopic } from 'aws-cdk-lib/aws-sns'
 import { Construct, type IDependable } from 'constructs'
 import type { MetricSet } from '../lambda/core/measurements.ts'
-import { type PolicyInput, parsePolicy } from '../lambda/core/policy.ts'
+import { INCIDENT, POLICY_MISSING, type PolicyInput, parsePolicy } from '../lambda/core/policy.ts'
 import type { Mode } from '../lambda/core/report.ts'
 import type { AlarmSettings } from './alarm-settings.ts'
 import { ReaperAlarms, TargetMetrics } from './alarms.ts'
@@ -52,7 +52,10 @@ export interface SessionReaperProps extends Placement {
   readonly certificateAuthorities?: string
   /** `reap` ends sessions, `observe` only looks. There is no default. */
   readonly mode: Mode
-  /** @default - idle for over 30 s, and all idle sessions once more than 5 are idle */
+  /**
+   * A policy, or `incident`: idle for over 30 s, and all idle sessions once more than 5 are idle.
+   * Mode `reap` needs one. @default - `incident`, in mode `observe` alone
+   */
   readonly policy?: PolicyInput
   /** Makes the endpoints that the function needs in the VPC; once in a VPC. @default false */
   readonly createEndpoints?: boolean
@@ -112,7 +115,7 @@ export class SessionReaper extends Construct implements IConnectable {
     const { auth, vpc, vpcSubnets, securityGroups, metricSet, logRetention } = props
     const { host, port } = addressOf(props.database, props.endpoint)
     const { code, policy } = sweepCode(
-      this.checkedPolicy(props.policy),
+      this.checkedPolicy(props),
       this.checkedAuthorities(props.certificateAuthorities, host),
     )
     const secret = 'secret' in auth ? auth.secret : undefined
@@ -120,7 +123,8 @@ export class SessionReaper extends Construct implements IConnectable {
     const environment = withoutAbsent({
       SLOTKEEPER_TARGET: this.metrics.target,
       SLOTKEEPER_MODE: this.checkedMode(props.mode),
-      SLOTKEEPER_POLICY: policy,
+      // Left out, so that the function knows that none was given, and says so.
+      SLOTKEEPER_POLICY: props.policy === undefined ? undefined : policy,
       SLOTKEEPER_HOST: host,
       SLOTKEEPER_PORT: port,
       SLOTKEEPER_DATABASE: props.databaseName,
@@ -214,12 +218,16 @@ export class SessionReaper extends Construct implements IConnectable {
     return undefined
   }
 
-  private checkedPolicy(input: PolicyInput = {}): string {
+  private checkedPolicy({ mode, policy }: SessionReaperProps): string {
+    if (policy === undefined && mode === 'reap') {
+      throw new Error(`${this.node.path}: policy: ${POLICY_MISSING}`)
+    }
+    const input = policy === undefined ? INCIDENT : policy
     const policyJson = JSON.stringify(input)
     // As the function will read it: JSON leaves out what is undefined.
     const parsed = parsePolicy(JSON.parse(policyJson))
-    if (parsed.ok) return policyJson
-    throw new Error(`${this.node.path}: ${parsed.problems.join('; ')}`)
+    if (!parsed.ok) throw new Error(`${this.node.path}: ${parsed.problems.join('; ')}`)
+    return input === INCIDENT ? INCIDENT : policyJson
   }
 }
 

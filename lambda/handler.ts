@@ -3,10 +3,12 @@ import type { Context } from 'aws-lambda'
 import { iamCredentials, secretCredentials } from './aws/credentials.ts'
 import { loadCloudWatch, publish } from './aws/metrics.ts'
 import { countNew, identities, poolFields, stubborn } from './core/churn.ts'
+import { entryAt } from './core/coverage.ts'
 import { regionOf } from './core/endpoint.ts'
 import { type Measurement, measure, measureFailure } from './core/measurements.ts'
 import type { Memory } from './core/memory.ts'
 import { hint } from './core/nearest.ts'
+import { notices } from './core/notices.ts'
 import { type Mode, type Report, reapVerdicts } from './core/report.ts'
 import { brief } from './core/schema.ts'
 import { messageOf, SlotkeeperError } from './errors.ts'
@@ -23,8 +25,10 @@ type Started = {
   settings: Settings
   gate: Gate
   memory?: Memory
-  /** In mode `observe`: who would have been reaped by the last sweep. */
+  /** In mode `observe`: the sessions that the last sweep would have reaped. */
   condemned?: ReadonlySet<string>
+  /** Paths of the policy of which the log has said that they met no session; once says it. */
+  toldUnmatched: Set<string>
 }
 
 // Once for each environment: a wrong configuration fails every invocation with all that is wrong.
@@ -41,7 +45,12 @@ function start(): Started | SlotkeeperError {
         : iamCredentials({ ...overrides, ...auth }),
       caFile !== false && { ca: readCertificates(caFile, region), verifyName: true },
     )
-    return { settings, gate }
+    if (!settings.policyGiven) {
+      const why =
+        'SLOTKEEPER_POLICY is not set, so the sweeps observe by the policy "incident": idle over 30 s, and every idle session once more than 5 are idle. Mode "reap" needs a policy that is given.'
+      log('WARN', 'no policy given', { target: settings.target, why })
+    }
+    return { settings, gate, toldUnmatched: new Set() }
   } catch (error) {
     return asFailure(error)
   }
@@ -84,7 +93,7 @@ export async function handler(event: unknown, context?: Context): Promise<Report
     })
     started.memory = result.memory
     started.condemned = mode === 'observe' ? condemned : undefined
-    logSweep(result)
+    logSweep(result, started)
   }
 
   const lost = await publish(measurements, { ...metrics, target }).then(() => undefined, asFailure)
@@ -119,35 +128,53 @@ function asFailure(error: unknown): SlotkeeperError {
   return new SlotkeeperError('query', `unexpected failure: ${messageOf(error)}`, { cause: error })
 }
 
-function logSweep({ verdicts, report, memory }: Swept): void {
+function logSweep({ snapshot, verdicts, report, memory }: Swept, started: Started): void {
   const { target } = report
+  const { settings, toldUnmatched } = started
+  const { policy } = settings
   const byPid = new Map(reapVerdicts(verdicts).map((verdict) => [verdict.session.pid, verdict]))
-  for (const reaped of report.reaped) {
-    const message = report.mode === 'reap' ? 'reaped' : 'would reap'
-    log('INFO', message, { target, ...reaped, why: byPid.get(reaped.pid)?.why })
+  for (const { message, why } of notices(snapshot, policy, report)) {
+    log('WARN', message, { target, why })
   }
-  for (const refused of report.refused) {
-    const verdict = byPid.get(refused.pid)
-    log('WARN', 'refused', { target, ...refused, ...(verdict && poolFields(verdict.session)) })
+  for (const path of report.unmatched.filter((path) => !toldUnmatched.has(path))) {
+    toldUnmatched.add(path)
+    log('INFO', 'entry meets no session', { target, path, entry: entryAt(policy, path) })
+  }
+  for (const reaped of report.reaped) {
+    log('INFO', 'reaped', { target, ...reaped, why: byPid.get(reaped.pid)?.why })
+  }
+  for (const victim of report.wouldReap) {
+    log('INFO', 'would reap', { target, ...victim, why: byPid.get(victim.pid)?.why })
+  }
+  // The line has a message of its own, so the server's is its error.
+  for (const { pid, sqlstate, message: error } of report.refused) {
+    const verdict = byPid.get(pid)
+    const pool = verdict && poolFields(verdict.session)
+    log('WARN', 'refused', { target, pid, sqlstate, error, ...pool })
   }
   for (const { pool, reaped, sweeps } of stubborn(memory.churn)) {
     const why = `the pool came back as fast as it was reaped, ${sweeps} sweeps in a row: bound it or mend the leak in this application`
     log('WARN', 'reaping does not help', { target, ...pool, reaped, sweeps, why })
   }
-  log('INFO', 'sweep', { report: counted(report) })
+  log('INFO', 'sweep', { report: summarised(report) })
 }
 
+/** With so many of each, a line stays below the 200 fields that Logs Insights finds in it. */
+const MOST_LOGGED = 20
+
 /**
- * The report with the length of each list in its place. Sessions have lines of their own, and one line
- * with all of them would pass what Logs Insights finds in it (200 fields), or the log takes at all.
+ * The report as the log takes it. Sessions have lines of their own, so their number stands in their place: all of
+ * them would pass what one event holds.
  */
-function counted(report: Report): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(report).map(([name, value]) => [
-      name,
-      Array.isArray(value) ? value.length : value,
-    ]),
-  )
+function summarised(report: Report): Record<string, unknown> {
+  return {
+    ...report,
+    rules: report.rules.slice(0, MOST_LOGGED),
+    unmatched: report.unmatched.slice(0, MOST_LOGGED),
+    reaped: report.reaped.length,
+    wouldReap: report.wouldReap.length,
+    refused: report.refused.length,
+  }
 }
 
 function logFailure(message: string, error: SlotkeeperError, target?: string): SlotkeeperError {

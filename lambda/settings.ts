@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Overrides } from './aws/credentials.ts'
 import { METRIC_SETS, type MetricSet } from './core/measurements.ts'
 import { hint } from './core/nearest.ts'
-import { type Policy, parsePolicy, parsePolicyText } from './core/policy.ts'
+import { INCIDENT, POLICY_MISSING, type Policy, parsePolicyText } from './core/policy.ts'
 import type { Mode } from './core/report.ts'
 import { printable } from './core/text.ts'
 import { messageOf, SlotkeeperError } from './errors.ts'
@@ -35,6 +35,8 @@ export type Settings = {
   target: string
   mode: Mode
   policy: Policy
+  /** False in mode `observe` alone: then `policy` is the incident's. */
+  policyGiven: boolean
   auth: { via: 'secret'; secretArn: string } | { via: 'iam'; host: string; user: string }
   overrides: Overrides
   /** The file with the certificate authorities, or false for a plain connection. */
@@ -50,8 +52,13 @@ export type Settings = {
 export function readSettings(env: Record<string, string | undefined>, folder: string): Settings {
   const reader = createReader(env)
   const { get, required, choice, problems } = reader
-  // Set and empty is a mistake of the one that wrote it, and no wish for the default policy.
-  const policy = readPolicy(env.SLOTKEEPER_POLICY, folder, problems)
+  const mode = choice('SLOTKEEPER_MODE', ['reap', 'observe'])
+  // Set and empty is a mistake of the one that wrote it, and no policy that is missing.
+  const policyGiven = env.SLOTKEEPER_POLICY !== undefined
+  if (!policyGiven && env.SLOTKEEPER_MODE === 'reap') {
+    problems.push(`SLOTKEEPER_POLICY: ${POLICY_MISSING}`)
+  }
+  const policy = readPolicy(env.SLOTKEEPER_POLICY ?? INCIDENT, folder, problems)
   const via = choice('SLOTKEEPER_AUTH', ['secret', 'iam'], 'secret')
   const tls = choice('SLOTKEEPER_TLS', ['verify-full', 'off'], 'verify-full')
   const overrides = readOverrides(reader)
@@ -62,8 +69,9 @@ export function readSettings(env: Record<string, string | undefined>, folder: st
   }
   const settings: Settings = {
     target: required('SLOTKEEPER_TARGET', 'a name for the target, the dimension of its metrics'),
-    mode: choice('SLOTKEEPER_MODE', ['reap', 'observe']),
+    mode,
     policy,
+    policyGiven,
     auth:
       via === 'secret'
         ? { via, secretArn: required('SLOTKEEPER_SECRET_ARN', "the secret's ARN") }
@@ -180,15 +188,14 @@ function readPort(text: string | undefined, problems: string[]): number | undefi
   return undefined
 }
 
-function readPolicy(value: string | undefined, folder: string, problems: string[]): Policy {
-  const parsed =
-    value === undefined ? parsePolicy({}) : parsePolicyText(policyText(value, folder, problems))
+function readPolicy(value: string, folder: string, problems: string[]): Policy {
+  const parsed = parsePolicyText(policyText(value, folder, problems))
   if (parsed.ok) return parsed.value
   problems.push(...parsed.problems.map((problem) => `SLOTKEEPER_POLICY: ${problem}`))
   return {} as Policy
 }
 
-/** The policy itself, or what the file beside the bundle holds. */
+/** The policy itself or its name, or what the file beside the bundle holds. */
 function policyText(value: string, folder: string, problems: string[]): string {
   const name = /^file:([\w.-]+)$/.exec(value)?.[1]
   if (name === undefined) return value
@@ -196,6 +203,7 @@ function policyText(value: string, folder: string, problems: string[]): string {
     return readFileSync(join(folder, name), 'utf8')
   } catch (error) {
     problems.push(`SLOTKEEPER_POLICY: ${messageOf(error)}`)
-    return '{}'
+    // Told once is enough: any policy that is valid.
+    return INCIDENT
   }
 }

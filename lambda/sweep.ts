@@ -45,12 +45,12 @@ export async function sweep(
       at: new Date(snapshot.atMs).toISOString(),
       durationMs: Math.round(performance.now() - started),
       snapshot,
+      policy,
       verdicts,
       before: before?.churn,
       outcomes,
     })
-    const reaped = mode === 'reap' ? report.reaped : []
-    const churn = follow(before?.churn, snapshot, reaped)
+    const churn = follow(before?.churn, snapshot, report.reaped)
     return { snapshot, verdicts, report, memory: remember(snapshot, churn) }
   } finally {
     await gate.giveBack(link)
@@ -65,7 +65,9 @@ async function decide(
   deadline: Deadline,
 ): Promise<{ snapshot: Snapshot; verdicts: Verdict[] }> {
   const verdicts = judge(seen, policy)
-  if (!verdicts.some(dependsOnHolders)) return { snapshot: seen, verdicts }
+  if (!verdicts.some((verdict) => dependsOnHolders(verdict, policy))) {
+    return { snapshot: seen, verdicts }
+  }
   // Of no use in the usual minute, and with all of the driver below it, as what else is loaded late here.
   const { preflight } = await import('./postgres/preflight.ts')
   const holders = await preflight(link, remaining(deadline, LOOK_MS))

@@ -206,10 +206,7 @@ async function end(
   )
   writeOut('Next, look at a server of yours without touching it:')
   writeOut(
-    paint(
-      'bold',
-      '  npx slotkeeper sweep --observe --url postgres://USER:PASSWORD@HOST:5432/DATABASE',
-    ),
+    paint('bold', '  npx slotkeeper sweep --url postgres://USER:PASSWORD@HOST:5432/DATABASE'),
   )
   return 0
 }

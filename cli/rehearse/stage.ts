@@ -102,6 +102,7 @@ function startFunction(server: Server, aws: Aws): Promise<Lambda> {
       AWS_ENDPOINT_URL: aws.url,
       SLOTKEEPER_TARGET: 'rehearsal',
       SLOTKEEPER_MODE: 'reap',
+      SLOTKEEPER_POLICY: 'incident',
       SLOTKEEPER_SECRET_ARN: SECRET,
       // On the loopback only; anywhere else the function insists on TLS.
       SLOTKEEPER_HOST: server.host,

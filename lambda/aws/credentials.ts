@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import * as v from 'valibot'
 import type { Credentials, ReadCredentials } from '../core/credentials.ts'
+import { describeRepeated, repeatedKeys } from '../core/repeated-keys.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 
 export type { Credentials, ReadCredentials }
@@ -122,15 +123,8 @@ export function parseSecret(
   // No cause is given: errors of JSON and of the schema quote what they read.
   const fail = (problem: string) =>
     new SlotkeeperError('credentials', `secret ${secretId}: ${problem}`)
-  if (secret === undefined) throw fail('holds binary data; expected a JSON text')
-  if (secret.includes('\0')) throw fail('is in UTF-16; expected a JSON text in UTF-8')
-  let input: unknown
-  try {
-    // Editors on Windows begin a file with a byte order mark.
-    input = JSON.parse(secret.replace(/^\uFEFF/, ''))
-  } catch {
-    throw fail('is not JSON; expected an object with username and password')
-  }
+  const { input, problem } = readSecretText(secret)
+  if (problem !== undefined) throw fail(problem)
   const result = v.safeParse(secretSchema, input)
   if (!result.success) {
     const fields = result.issues.map((issue) => issue.path?.[0]?.key ?? 'the whole')
@@ -160,6 +154,21 @@ export function parseSecret(
     // Not the secret's: a connection that is kept there would stand in the way of DROP DATABASE.
     database: overrides.database ?? DEFAULT_DATABASE,
     ...(second && { secondDatabase: second }),
+  }
+}
+
+/** The JSON of a secret, or what keeps it from being read. */
+function readSecretText(secret: string | undefined): { input?: unknown; problem?: string } {
+  if (secret === undefined) return { problem: 'holds binary data; expected a JSON text' }
+  if (secret.includes('\0')) return { problem: 'is in UTF-16; expected a JSON text in UTF-8' }
+  // Editors on Windows begin a file with a byte order mark.
+  const text = secret.replace(/^\uFEFF/, '')
+  try {
+    const input: unknown = JSON.parse(text)
+    const [repeated] = repeatedKeys(text)
+    return repeated ? { problem: `secret${describeRepeated(repeated)}` } : { input }
+  } catch {
+    return { problem: 'is not JSON; expected an object with username and password' }
   }
 }
 

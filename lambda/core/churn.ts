@@ -1,4 +1,3 @@
-import type { Reaped } from './report.ts'
 import { identityOf, type Session, type Snapshot } from './session.ts'
 
 /** What makes sessions interchangeable: they are opened by one application in one place. */
@@ -31,7 +30,7 @@ export function openedSince(before: Churn | undefined, { opened }: Snapshot): nu
 }
 
 /** Counts, for each pool that was reaped, for how many sweeps it has come back in full. */
-export function follow(before: Churn | undefined, snapshot: Snapshot, reaped: Reaped[]): Churn {
+export function follow(before: Churn | undefined, snapshot: Snapshot, reaped: Pool[]): Churn {
   const earlier = new Map(before?.pools.map((comeback) => [poolOf(comeback.pool), comeback]))
   const isNew = ({ backendStart }: Session) =>
     before !== undefined && Number(backendStart) * 1000 > before.atMs

@@ -56,7 +56,7 @@ export function measure(
     // No idle session has no age: 0 would say that one was just used.
     ...(idleAges.length > 0 ? [distribution('IdleAge', 'Seconds', idleAges)] : []),
     one('OldestTransactionAge', 'Seconds', oldestTransaction(snapshot, policy)),
-    one('SessionsReaped', 'Count', report.mode === 'reap' ? report.reaped.length : 0),
+    one('SessionsReaped', 'Count', report.reaped.length),
     ...(report.mode === 'observe' ? [one('SessionsWouldReap', 'Count', newlyCondemned)] : []),
     one(
       'SessionsSpared',
@@ -88,7 +88,7 @@ function oldestTransaction(snapshot: Snapshot, policy: Policy): number {
 /** Reaps that the server refused; in mode `observe`, those that it would refuse, in each sweep again. */
 function countRefused(report: Report, condemned: number): number {
   if (report.mode === 'reap') return report.refused.length
-  return 'cannotSignal' in report && report.cannotSignal ? condemned : 0
+  return report.cannotSignal ? condemned : 0
 }
 
 /** The metrics of a sweep that failed: what is not known is not published. */

@@ -1,7 +1,10 @@
 import * as v from 'valibot'
+import { foreignPattern } from './foreign-pattern.ts'
 import { isClient } from './match.ts'
 import { leastBytes, MOST_NAME_BYTES } from './names.ts'
-import { describe, list, oneOf, record, text, uniqueNames, wholeFrom } from './schema.ts'
+import { hint } from './nearest.ts'
+import { describeRepeated, repeatedKeys } from './repeated-keys.ts'
+import { brief, describe, list, oneOf, record, text, uniqueNames, wholeFrom } from './schema.ts'
 import { RULE_STATES } from './session.ts'
 import { printable } from './text.ts'
 
@@ -13,16 +16,18 @@ const PERCENT = /^(\d{1,3}(?:\.\d{1,3})?)%$/
 /** What the names of rules that no policy writes begin with. */
 export const BUILT_IN = 'slotkeeper:'
 
-const globs = list(
-  v.pipe(
-    text('a name or a glob such as "shop_*"'),
-    v.check(
-      (glob) => leastBytes(glob) <= MOST_NAME_BYTES,
-      `expected at most ${MOST_NAME_BYTES} bytes: PostgreSQL cuts longer names off, so this matches none; write the first ${MOST_NAME_BYTES} bytes, or a glob such as "shop_*"`,
-    ),
+const glob = v.pipe(
+  text('a name or a glob such as "shop_*"'),
+  v.rawCheck(({ dataset, addIssue }) => {
+    const message = dataset.typed ? foreignPattern(dataset.value) : undefined
+    if (message !== undefined) addIssue({ message })
+  }),
+  v.check(
+    (glob) => leastBytes(glob) <= MOST_NAME_BYTES,
+    `expected at most ${MOST_NAME_BYTES} bytes: PostgreSQL cuts longer names off, so this matches none; write the first ${MOST_NAME_BYTES} bytes, or a glob such as "shop_*"`,
   ),
-  'one or more names or globs',
 )
+const globs = list(glob, 'one or more names or globs')
 
 const matchEntries = {
   databases: v.optional(globs),
@@ -107,20 +112,31 @@ const policySchema = record({
       'one or more entries to protect',
     ),
   ),
-  rules: v.optional(
-    v.pipe(list(ruleSchema, 'one or more rules'), uniqueNames('an earlier rule has this one')),
-    // The incident's policy: old idle sessions, and all of them once they are a crowd.
-    [
-      { name: 'idle', state: 'idle', olderThan: '30s' },
-      { name: 'crowd', state: 'idle', olderThan: '0s', when: { idleOver: 5 } },
-    ],
-  ),
+  rules: v.pipe(list(ruleSchema, 'one or more rules'), uniqueNames('an earlier rule has this one')),
   keep: v.optional(wholeFrom(0), 0),
   budget: v.optional(wholeFrom(1)),
 })
 
-/** A policy as a person writes it. */
-export type PolicyInput = v.InferInput<typeof policySchema>
+/** The name of the policy of the incident, wherever a policy is taken. */
+export const INCIDENT = 'incident'
+
+/** Old idle sessions, and every idle session once they are a crowd. */
+const INCIDENT_POLICY: v.InferInput<typeof policySchema> = {
+  rules: [
+    { name: 'idle', state: 'idle', olderThan: '30s' },
+    { name: 'crowd', state: 'idle', olderThan: '0s', when: { idleOver: 5 } },
+  ],
+}
+
+/** What a person reads where mode `reap` has no policy. */
+export const POLICY_MISSING = `missing; in mode "reap" expected a policy with rules, or "${INCIDENT}": it ends sessions that are idle for over 30 s, and every idle session once more than 5 are idle`
+
+const RULES_MISSING = `expected one or more rules such as { "name": "stale", "state": "idle", "olderThan": "15m" }. A policy has no rules by default; those of "${INCIDENT}" are ${JSON.stringify(INCIDENT_POLICY.rules)}`
+
+/** A policy as a person writes it, or the name of the one that is built in. */
+export type PolicyInput = WrittenPolicy | typeof INCIDENT
+/** A policy that is written out. */
+export type WrittenPolicy = v.InferInput<typeof policySchema>
 /** A policy as the sweep uses it: durations in seconds, shares in percent, defaults filled in. */
 export type Policy = v.InferOutput<typeof policySchema>
 export type Rule = Policy['rules'][number]
@@ -133,21 +149,39 @@ export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: string[]
  * `policy.rules[0].olderThan: expected a duration such as "30s": …, found 30`.
  */
 export function parsePolicy(input: unknown): Parsed<Policy> {
-  const result = v.safeParse(policySchema, input)
+  const result = v.safeParse(policySchema, input === INCIDENT ? INCIDENT_POLICY : input)
   if (result.success) return { ok: true, value: result.output }
-  return { ok: false, problems: result.issues.map((issue) => describe('policy', issue)) }
+  if (typeof input === 'string') {
+    const form = `${result.issues[0].message}, or "${INCIDENT}"${hint(input, [INCIDENT])}`
+    return { ok: false, problems: [`policy: ${form}, found ${brief(input)}`] }
+  }
+  const problems = result.issues.map((issue) => describe('policy', issue))
+  return {
+    ok: false,
+    problems: problems.map((problem) =>
+      problem === 'policy.rules: missing' ? `${problem}; ${RULES_MISSING}` : problem,
+    ),
+  }
 }
 
-/** As `parsePolicy`, from JSON text. */
+/** As `parsePolicy`, from JSON text or the name of a policy. A key that stands twice is refused. */
 export function parsePolicyText(json: string): Parsed<Policy> {
+  if (json === INCIDENT) return parsePolicy(json)
   let input: unknown
   try {
     input = JSON.parse(json)
   } catch (error) {
+    const near = /^\w{1,20}$/.test(json) ? hint(json, [INCIDENT]) : ''
     return {
       ok: false,
-      problems: [`policy: expected JSON: ${printable((error as Error).message)}`],
+      problems: [
+        `policy: expected JSON, or "${INCIDENT}"${near}: ${printable((error as Error).message)}`,
+      ],
     }
+  }
+  const repeated = repeatedKeys(json)
+  if (repeated.length > 0) {
+    return { ok: false, problems: repeated.map((path) => `policy${describeRepeated(path)}`) }
   }
   return parsePolicy(input)
 }

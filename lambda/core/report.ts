@@ -1,5 +1,6 @@
 import { type Churn, openedSince } from './churn.ts'
-import type { Action } from './policy.ts'
+import { cover, type RuleCoverage } from './coverage.ts'
+import type { Action, Policy } from './policy.ts'
 import type { Session, Snapshot } from './session.ts'
 import { countSlots, type Slots } from './slots.ts'
 import type { ReapVerdict, SpareReason, Verdict } from './verdicts.ts'
@@ -54,8 +55,18 @@ export type Report = {
     /** Opened since the last sweep; NULL where this function's environment made none before. */
     opened: number | null
   }
-  /** In mode `observe`: what would have been reaped. */
+  /** Sessions in the policy's scope, the sweep's own aside: with 0 the policy can do nothing. */
+  inScope: number
+  /** What each rule did: those of the policy in their order, then `slotkeeper:orphan`. */
+  rules: (RuleCoverage & { reaped: number })[]
+  /** Paths of the policy that met no session, such as `scope.users[0]` or `protect[1]`. */
+  unmatched: string[]
+  /** The role can't end the sessions of other roles, so that every reap of one is refused. */
+  cannotSignal: boolean
+  /** Nobody in mode `observe`. */
   reaped: Reaped[]
+  /** In mode `observe`: who would have been signalled. Nobody in mode `reap`. */
+  wouldReap: Reaped[]
   /** Sessions that met a rule and were left alone, by reason. */
   spared: Record<SpareReason | 'changed' | 'gone', number>
   refused: Refused[]
@@ -68,6 +79,7 @@ export type Sweep = {
   at: string
   durationMs: number
   snapshot: Snapshot
+  policy: Policy
   verdicts: Verdict[]
   /** What the sweep before remembered, if there was one. */
   before?: Churn | undefined
@@ -77,12 +89,17 @@ export type Sweep = {
 
 /** Puts what a sweep did into the form that the handler returns, `--json` prints and the log holds. */
 export function makeReport(sweep: Sweep): Report {
-  const { snapshot, verdicts, before, outcomes, target, mode, entry, at, durationMs } = sweep
-  const reaps = reapVerdicts(verdicts).map((verdict, index) => ({
-    verdict,
-    // In mode `observe` nothing was signalled, and every reap is one that would have been.
-    outcome: outcomes[index] ?? ({ outcome: 'reaped' } as const),
-  }))
+  const { snapshot, policy, verdicts, before, outcomes, target, mode, entry, at, durationMs } =
+    sweep
+  const condemned = reapVerdicts(verdicts)
+  const reaps = condemned.flatMap((verdict, index) => {
+    const outcome = outcomes[index]
+    return outcome === undefined ? [] : [{ verdict, outcome }]
+  })
+  const reaped = reaps
+    .filter(({ outcome }) => outcome.outcome === 'reaped')
+    .map(({ verdict }) => describe(verdict))
+  const { inScope, rules, unmatched } = cover(snapshot, policy, verdicts)
   return {
     target,
     mode,
@@ -92,9 +109,16 @@ export function makeReport(sweep: Sweep): Report {
     server: { version: snapshot.serverVersion },
     slots: countSlots(snapshot),
     sessions: { ...countStates(snapshot.sessions), opened: openedSince(before, snapshot) },
-    reaped: reaps
-      .filter(({ outcome }) => outcome.outcome === 'reaped')
-      .map(({ verdict }) => describe(verdict)),
+    // Before the lists: CloudWatch Logs finds so many fields of a line, and no more.
+    inScope,
+    rules: rules.map((rule) => ({
+      ...rule,
+      reaped: reaped.filter((session) => session.rule === rule.name).length,
+    })),
+    unmatched,
+    cannotSignal: !snapshot.maySignal,
+    reaped,
+    wouldReap: mode === 'observe' ? condemned.map(describe) : [],
     spared: countSpared(
       verdicts,
       reaps.map(({ outcome }) => outcome),

@@ -67,12 +67,18 @@ export function uniqueNames<T extends { name: string }>(taken: string) {
 
 /** A problem with its path below `root`, what is accepted, and what was found. */
 export function describe(root: string, issue: v.BaseIssue<unknown>): string {
-  const path = (issue.path ?? [])
-    .map(({ key }) => (typeof key === 'number' ? `[${key}]` : `.${clip(printable(String(key)))}`))
-    .join('')
-  const found =
-    issue.message === 'missing' ? '' : `, found ${brief(issue.path?.at(-1)?.value ?? issue.input)}`
+  const path = writePath((issue.path ?? []).map(({ key }) => key))
+  const found = /^missing\b/.test(issue.message)
+    ? ''
+    : `, found ${brief(issue.path?.at(-1)?.value ?? issue.input)}`
   return `${root}${path}: ${issue.message}${found}`
+}
+
+/** The way to a value, to be appended to the name of the whole: `.rules[0].name`. */
+export function writePath(keys: unknown[]): string {
+  return keys
+    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${clip(printable(String(key)))}`))
+    .join('')
 }
 
 /** Any value as a person can be shown it: the beginning of its JSON. */

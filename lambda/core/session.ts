@@ -49,6 +49,8 @@ export type Snapshot = {
   ownPid: number
   /** The role that looks, as it logged in. */
   ownUser: string
+  /** Whether that role may signal the sessions of other roles. */
+  maySignal: boolean
   slots: { max: number; reserved: number }
   /** Sessions opened since the statistics of the server's databases were last reset. */
   opened: number

@@ -53,27 +53,20 @@ export function isExposed(snapshot: Snapshot, policy: Policy): (session: Session
  * makes another rule due: a holder leaves the count of idle sessions, and gives its place among the kept ones to
  * another session.
  */
-export function dependsOnHolders(verdict: Verdict): boolean {
+export function dependsOnHolders(verdict: Verdict, policy: Policy): boolean {
   if (verdict.verdict !== 'spare') return verdict.verdict === 'reap'
-  return verdict.reason !== 'protected' || verdict.rule === ORPHAN_RULE
+  if (verdict.reason !== 'protected' || verdict.rule === ORPHAN_RULE) return true
+  // Without the holders the crowd may be none, and then a protected session meets no rule.
+  return policy.rules.some(
+    ({ name, when }) => name === verdict.rule && when?.idleOver !== undefined,
+  )
 }
 
 function compile(snapshot: Snapshot, policy: Policy): (session: Session) => Verdict {
   const standingOf = compileMatches(policy, snapshot.serverVersion)
   const protection = (session: Session) =>
     builtInProtection(session, snapshot) ?? standingOf(session).protector
-
-  const crowd = policy.rules.some(({ when }) => when?.idleOver !== undefined)
-    ? snapshot.sessions.filter(
-        (session) =>
-          session.state === 'idle' &&
-          standingOf(session).inScope &&
-          !guard(session) &&
-          !protection(session),
-      ).length
-    : 0
-  const { usedPercent } = countSlots(snapshot)
-  const due = new Set(policy.rules.filter((rule) => isDue(rule, crowd, usedPercent)))
+  const { crowd, usedPercent, due } = findDue(snapshot, policy, standingOf)
 
   return (session) => {
     const { inScope, protector: policyProtector, rules } = standingOf(session)
@@ -106,8 +99,29 @@ function compile(snapshot: Snapshot, policy: Policy): (session: Session) => Verd
   }
 }
 
+/** The rules whose `when` holds, and the numbers that decided it. */
+export function findDue(
+  snapshot: Snapshot,
+  policy: Policy,
+  standingOf: (session: Session) => Standing,
+): { crowd: number; usedPercent: number; due: ReadonlySet<Rule> } {
+  const crowd = policy.rules.some(({ when }) => when?.idleOver !== undefined)
+    ? snapshot.sessions.filter(
+        (session) =>
+          session.state === 'idle' &&
+          standingOf(session).inScope &&
+          !guard(session) &&
+          !builtInProtection(session, snapshot) &&
+          !standingOf(session).protector,
+      ).length
+    : 0
+  const { usedPercent } = countSlots(snapshot)
+  const due = new Set(policy.rules.filter((rule) => isDue(rule, crowd, usedPercent)))
+  return { crowd, usedPercent, due }
+}
+
 /** How a pool stands in the policy's matches. */
-type Standing = {
+export type Standing = {
   inScope: boolean
   protector: string | undefined
   /** Those that are for it, in their order. */
@@ -115,7 +129,10 @@ type Standing = {
 }
 
 /** A match looks at what makes a pool and no more, so each is tried once for a pool. */
-function compileMatches(policy: Policy, serverVersion: number): (session: Session) => Standing {
+export function compileMatches(
+  policy: Policy,
+  serverVersion: number,
+): (session: Session) => Standing {
   const compile = (match: Match) => compileMatch(match, serverVersion)
   const inScope = compile(policy.scope)
   const protections = (policy.protect ?? []).map(compile)

@@ -21,6 +21,7 @@ select
   pg_has_role('pg_read_all_stats', 'usage') as "seesAll",
   pg_has_role('pg_read_all_stats', 'member') as "isMember",
   pg_has_role('pg_monitor', 'member') as "isMonitor",
+  pg_has_role('pg_signal_backend', 'usage') as "maySignal",
   current_setting('max_connections')::int as max,
   current_setting('superuser_reserved_connections')::int
     + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0)
@@ -62,6 +63,7 @@ const headSchema = v.object({
   seesAll: v.boolean(),
   isMember: v.boolean(),
   isMonitor: v.boolean(),
+  maySignal: v.boolean(),
   max: whole,
   reserved: whole,
   opened: whole,

@@ -9,6 +9,7 @@ import { parsePolicy, parsePolicyText } from '../../lambda/core/policy.ts'
 import { type Mode, makeReport } from '../../lambda/core/report.ts'
 import type { Snapshot } from '../../lambda/core/session.ts'
 import { readSettings } from '../../lambda/settings.ts'
+import { policy } from '../support/session.ts'
 
 const MODES: Mode[] = ['reap', 'observe']
 
@@ -49,9 +50,9 @@ test('docs/operations.md names every key of cdk.json', () => {
   for (const key of keys) expect(read('docs/operations.md')).toContain(`\`${key}\``)
 })
 
-test('the default policy is the one that is documented', () => {
+test('the policy "incident" is the one that is documented', () => {
   const [, documented = ''] = policies.find(([file]) => file === 'docs/policy.md') ?? []
-  expect(parsePolicyText(documented)).toEqual(parsePolicy({}))
+  expect(parsePolicyText(documented)).toEqual(parsePolicy('incident'))
 })
 
 test('the README names every variable, and no other', () => {
@@ -79,7 +80,7 @@ test('the README names every variable, and no other', () => {
 test('the README names every metric', () => {
   const session = { state: 'idle', ageSeconds: 1 } as Snapshot['sessions'][number]
   const snapshot = { sessions: [session], slots: { max: 10, reserved: 1 } } as Snapshot
-  const policy = { scope: {}, rules: [], keep: 0 }
+  const incident = policy('incident')
   const reportOf = (mode: Mode) =>
     makeReport({
       target: 'shop',
@@ -88,11 +89,16 @@ test('the README names every metric', () => {
       at: '',
       durationMs: 1,
       snapshot,
+      policy: incident,
       verdicts: [],
       outcomes: [],
     })
   const all = MODES.flatMap((mode) =>
-    measure(snapshot, reportOf(mode), 'full', { policy, condemned: 0, newlyCondemned: 0 }),
+    measure(snapshot, reportOf(mode), 'full', {
+      policy: incident,
+      condemned: 0,
+      newlyCondemned: 0,
+    }),
   ).concat(measureFailure(true, 1, 'full'))
   for (const { name } of all) expect(read('README.md')).toContain(`\`${name}\``)
 })

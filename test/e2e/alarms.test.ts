@@ -118,7 +118,8 @@ const state = {} as Record<
   | 'openTransaction'
   | 'superuser'
   | 'outOfScope'
-  | 'refused',
+  | 'refused'
+  | 'refusable',
   Minute
 >
 
@@ -145,6 +146,7 @@ beforeAll(async () => {
   state.superuser = await sweep({}, lets(undefined, 'psql'))
   state.outOfScope = await sweep({}, lets(stranger, 'php'))
   state.refused = await sweep({ policy: atOnce, role: powerless }, opens(2))
+  state.refusable = await sweep({ mode: 'observe', policy: atOnce, role: powerless }, opens(2))
 }, 120_000)
 
 /** The alarms of a deployment, by their names. */
@@ -293,6 +295,12 @@ const scenarios: Row[] = [
   ["a superuser's long transaction", 'reap', () => forMinutes(30, state.superuser), {}],
   ['a long transaction out of scope', 'reap', () => forMinutes(30, state.outOfScope), {}],
   ['reaps are refused', 'reap', () => forMinutes(30, state.refused), { Refused: 3 }],
+  [
+    'reaps would be refused, observed',
+    'observe',
+    () => forMinutes(30, state.refusable),
+    { Refused: 3 },
+  ],
 ]
 
 /** What CloudWatch may ask for beyond the evaluation periods, and how late its data may be. */

@@ -1,6 +1,14 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -8,7 +16,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { EXAMPLE_KEYS, startAws } from '../../cli/rehearse/aws.ts'
 import type { Report } from '../../lambda/core/report.ts'
-import { REAPER_ROLES, testServer } from '../support/server.ts'
+import { REAPER_ROLES, testServer, until } from '../support/server.ts'
 
 const db = await testServer({ max_connections: '60' })
 const reaper = await db.role('reaper', REAPER_ROLES)
@@ -45,27 +53,41 @@ function slotkeeper(args: string[], env: Record<string, string> = {}) {
 
 const url = db.server.url(reaper)
 
-test('observe prints the report as one line of JSON and touches nobody; then a sweep reaps them', async () => {
+test('a sweep looks and touches nobody; with --reap and a policy it reaps them', async () => {
   const victims = await Promise.all(Array.from({ length: 20 }, () => db.open(app, 'php')))
   const busy = await db.open(app, 'busy')
   const query = busy.client.query('select pg_sleep(60)')
   const canceled = expect(query).rejects.toMatchObject({ code: '57014' })
 
-  const looked = await slotkeeper(['sweep', '--observe', '--json', '--url', url])
+  const looked = await slotkeeper(['sweep', '--json', '--url', url])
   expect(looked).toMatchObject({ code: 0, err: '' })
   const report = JSON.parse(looked.out) as Report
   expect(Object.keys(report)).toEqual(
-    'target mode at durationMs entry server slots sessions reaped spared refused'.split(' '),
+    'target mode at durationMs entry server slots sessions inScope rules unmatched cannotSignal reaped wouldReap spared refused'.split(
+      ' ',
+    ),
   )
   expect(report).toMatchObject({ mode: 'observe', sessions: { idle: 21 } })
-  // The default policy: all idle sessions, once they are more than five.
-  expect(report.reaped).toHaveLength(20)
+  // The policy of the incident: all idle sessions, once they are more than five.
+  expect(report).toMatchObject({ reaped: [], cannotSignal: false, unmatched: [] })
+  expect(report.wouldReap).toHaveLength(20)
+  expect(report.rules).toContainEqual({ name: 'crowd', matched: 21, due: true, reaped: 0 })
+
+  for (const asked of [['--observe'], ['--policy', 'incident'], []]) {
+    const shown = await slotkeeper(['sweep', ...asked, '--url', url])
+    expect(shown).toMatchObject({ code: 0, err: '' })
+    const [headline, hasty] = shown.out.split('\n')
+    const given = asked.includes('incident') ? '' : ', as no policy was given'
+    expect(headline).toBe(`observe, policy "incident"${given}: would reap 20 of 23 sessions`)
+    expect(hasty).toBe('Rule "crowd" (0s) also ends sessions that have just been used.')
+    expect(shown.out).toContain('No session was ended.')
+  }
   expect(victims.every((victim) => victim.isAlive())).toBe(true)
 
-  const swept = await slotkeeper(['sweep', '--url', url])
+  const swept = await slotkeeper(['sweep', '--reap', '--policy', 'incident', '--url', url])
   expect(swept).toMatchObject({ code: 0, err: '' })
-  expect(swept.out).toContain('Reaped 20')
-  expect(swept.out).toContain('crowd')
+  expect(swept.out).toContain('reap, policy "incident": reaped 20 of 23 sessions')
+  expect(swept.out).toMatch(/^ +20 {2}crowd .* shop_app@postgres {2}php /m)
   await Promise.all(victims.map(({ ended }) => ended))
   await db.admin.query('select pg_cancel_backend($1)', [busy.pid])
   await canceled
@@ -147,7 +169,7 @@ test('names that look like SQL or like terminal escapes are harmless when printe
   const shown = await slotkeeper(['sweep', '--url', url, '--policy', atOnce, '--observe'])
   expect(shown.out).toContain("shop_\\u001b[31m'); drop table t; --\\u202e")
   for (const raw of ['\u0007', '\u001b', '\u202e']) expect(shown.out).not.toContain(raw)
-  const json = await slotkeeper(['sweep', '--url', url, '--policy', atOnce, '--json'])
+  const json = await slotkeeper(['sweep', '--url', url, '--policy', atOnce, '--reap', '--json'])
   expect(json.out).not.toContain('\u202e')
   expect((JSON.parse(json.out) as Report).reaped[0]?.user).toBe(evil)
   await victim.ended
@@ -156,10 +178,17 @@ test('names that look like SQL or like terminal escapes are harmless when printe
 test('exit 1 where a reap is refused, with the grant that mends it', async () => {
   const powerless = await db.role('powerless', ['pg_monitor'])
   const victim = await db.open(app, 'php')
-  const answer = await slotkeeper(['sweep', '--url', db.server.url(powerless), '--policy', atOnce])
+  const sweep = ['sweep', '--url', db.server.url(powerless), '--policy', atOnce]
+  const answer = await slotkeeper([...sweep, '--reap'])
   expect(answer.code).toBe(1)
-  expect(answer.out).toMatch(/shop_app +php +42501/)
-  expect(answer.out).toContain('GRANT pg_signal_backend')
+  expect(answer.out).toMatch(/^ +1 {2}42501 +shop_app@postgres +php /m)
+  const grant = 'GRANT pg_signal_backend TO "powerless";'
+  expect(answer.out).toContain(grant)
+  // And a look says so before anybody is to be ended.
+  const looked = await slotkeeper(sweep)
+  expect(looked.code).toBe(0)
+  expect(looked.out).toContain('would try to reap 1 of')
+  expect(looked.out).toContain(grant)
   expect(victim.isAlive()).toBe(true)
   await victim.client.end()
 })
@@ -174,7 +203,131 @@ test('exit 1 for a role that sees nothing', async () => {
   })
 })
 
+test('the cause stands first: who holds the slots, what idles in a transaction, and whom it blocks', async () => {
+  await db.admin.query('create table orders (n int)')
+  await db.admin.query('insert into orders values (1)')
+  await db.admin.query('grant all on orders to shop_app')
+  const web = await Promise.all(Array.from({ length: 12 }, () => db.open(app, 'web')))
+  const cart = await db.open(app, 'cart', 'begin', 'update orders set n = 2')
+  const blocked = await Promise.all([1, 2].map(() => db.open(app, 'checkout')))
+  const updates = blocked.map(({ client }) => client.query('update orders set n = 3'))
+  await until(async () => {
+    const { rows } = await db.admin.query('select 1 from pg_locks where not granted')
+    return rows.length >= 2
+  })
+
+  const sweep = ['sweep', '--url', url, '--policy', atOnce]
+  const { out } = await slotkeeper(sweep)
+  expect(out).toMatch(/^ +12 +12 .* shop_app@postgres +web +127/m)
+  expect(out).toMatch(new RegExp(`^ *${cart.pid} .* 2  shop_app@postgres  cart`, 'm'))
+  expect(out).toContain(`${cart.pid} blocks 2 of shop_app@postgres checkout 127.0.0.1`)
+  for (const { pid } of blocked) expect(out).toMatch(new RegExp(`blocks 2 .*\\b${pid}\\b`))
+  expect(out).toContain('No rule of this policy is for sessions that idle in a transaction.')
+  const order = ['observe, policy', 'What holds', 'Idle in a transaction', 'Rules', 'Would reap 12']
+  const places = order.map((words) => out.indexOf(words))
+  expect(places).toEqual([...places].sort((a, b) => a - b))
+  expect(places).not.toContain(-1)
+  expect(out).not.toContain(String(web[0]?.pid))
+  expect(out).not.toContain('update orders')
+
+  await db.admin.query('revoke execute on function pg_blocking_pids(int) from public')
+  const less = await slotkeeper(sweep)
+  expect(less).toMatchObject({ code: 0, err: '' })
+  expect(less.out).toMatch(new RegExp(`^ *${cart.pid} .* \\?  shop_app@postgres  cart`, 'm'))
+  expect(less.out).toMatch(/^What they block could not be read: .*pg_blocking_pids/m)
+  await db.admin.query('grant execute on function pg_blocking_pids(int) to public')
+
+  const all = (await slotkeeper([...sweep, '--all'])).out
+  for (const { pid } of web) expect(all).toMatch(new RegExp(`^ *${pid} .*now`, 'm'))
+  await cart.client.query('rollback')
+  await Promise.all(updates)
+  await Promise.all([...web, cart, ...blocked].map(({ client }) => client.end()))
+})
+
+test('a scope that meets nobody is a warning, and each entry in vain is named', async () => {
+  const nobody = file(
+    'nobody.json',
+    JSON.stringify({
+      scope: { users: ['shopp_*'] },
+      protect: [{ applications: ['pg_dump'] }],
+      rules: [{ name: 'now', state: 'idle', olderThan: '0s' }],
+    }),
+  )
+  const { code, out } = await slotkeeper(['sweep', '--url', url, '--policy', nobody])
+  expect(code).toBe(0)
+  expect(out).toMatch(
+    /^WARNING: none of the \d+ sessions is in the scope .*scope\.users\[0\] \("shopp_\*"\)$/m,
+  )
+  expect(out).toContain('No session meets protect[0] ({"applications":["pg_dump"]}).')
+  expect(out).toContain('Would reap no session.')
+})
+
+test('the version is that of the package', async () => {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
+  expect(await slotkeeper(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' })
+})
+
+test.each<[string, string[], number, string, string]>([
+  ['usage', ['sweep', '--reap'], 2, 'settings', '--reap needs a policy'],
+  ['an unknown option', ['sweep', '--dry-run'], 2, 'settings', "unknown option '--dry-run'"],
+  ['an unknown verb', ['swep'], 2, 'settings', "unknown command 'swep'"],
+  ['an option without its value', ['sweep', '--policy'], 2, 'settings', '--policy'],
+  [
+    'a bad policy',
+    ['sweep', '--url', url, '--policy', file('c.json', '{}')],
+    2,
+    'settings',
+    'policy.rules: missing',
+  ],
+  [
+    'no connection',
+    ['sweep', '--url', 'postgres://x:y@127.0.0.1:1/z'],
+    3,
+    'unreachable',
+    '127.0.0.1:1',
+  ],
+])('under --json a failure is JSON as well: %s', async (_, args, code, kind, named) => {
+  const [verb = '', ...rest] = args
+  const answer = await slotkeeper([verb, '--json', ...rest])
+  const { error } = JSON.parse(answer.out)
+  expect(answer).toMatchObject({ code, err: expect.stringContaining(named) })
+  expect(Object.keys(error)).toEqual(['kind', 'message'])
+  expect(error).toMatchObject({ kind, message: expect.stringContaining(named) })
+})
+
 test.each([
+  [
+    'reaping without a policy',
+    ['sweep', '--reap', '--url', url],
+    'expected --policy FILE, or --policy incident',
+  ],
+  [
+    'both modes',
+    ['sweep', '--reap', '--observe', '--policy', atOnce, '--url', url],
+    'exclude each other',
+  ],
+  ['a typo in a name', ['sweep', '--url', url, '--policy', 'incidnt'], 'did you mean "incident"'],
+  [
+    'no rules',
+    ['sweep', '--url', url, '--policy', file('d.json', '{"keep": 2}')],
+    'policy.rules: missing',
+  ],
+  [
+    'a key that stands twice',
+    ['sweep', '--url', url, '--policy', file('e.json', '{"keep": 1, "keep": 2}')],
+    'policy.keep: the key stands twice',
+  ],
+  [
+    'a pattern of SQL',
+    [
+      'sweep',
+      '--url',
+      url,
+      '--policy',
+      file('f.json', '{"protect": [{"users": ["report_%"]}], "rules": []}'),
+    ],
+    'policy.protect[0].users[0]: expected a name or a glob, and this reads as LIKE: write "report_*"',
+  ],
   ['no server', ['sweep'], 'no server given'],
   ['two servers', ['sweep', '--url', url, '--secret-arn', 'x'], 'exclude each other'],
   ['an unreadable URL', ['sweep', '--url', 'mysql://x'], 'postgres://'],

@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { App, Validations } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { AwsSolutionsChecks } from 'cdk-nag'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { readContext, refusePlaceholders } from '../../infra/context.ts'
 import { addStacks } from '../../infra/stacks.ts'
 
@@ -13,6 +15,9 @@ const one = {
   secretArn: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop-AbCdEf',
   mode: 'observe',
 }
+const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-app-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
 const contextOf = (...targets: object[]) => ({ targets })
 const example = JSON.parse(readFileSync('cdk.json', 'utf8')).context.slotkeeper
 
@@ -42,6 +47,11 @@ describe('a context that is not valid is refused in one line', () => {
     ],
     ['no mode', contextOf({ ...one, mode: undefined }), 'slotkeeper.targets[0].mode'],
     ['a wrong mode', contextOf({ ...one, mode: 'observ' }), 'did you mean "observe"?'],
+    [
+      'no policy in mode reap',
+      contextOf(one, { ...one, name: 'two', mode: 'reap' }),
+      'context slotkeeper.targets[1].policy: missing; in mode "reap" expected a policy with rules, or "incident"',
+    ],
     [
       'neither secret nor IAM',
       contextOf({ ...one, secretArn: undefined }),
@@ -97,6 +107,32 @@ describe('a context that is not valid is refused in one line', () => {
         stdio: 'pipe',
       })
     expect(run).toThrow('is a placeholder')
+  })
+
+  test('a key that stands twice in the file that the context is from', () => {
+    const twice = JSON.stringify({ ...one, policy: 'incident' }).replace('{', '{"mode":"reap",')
+    const context = { slotkeeper: { targets: [JSON.parse(twice)] } }
+    writeFileSync(join(folder, 'cdk.json'), `{"context": {"slotkeeper": {"targets": [${twice}]}}}`)
+    // From the folder where the CDK's command line finds its files.
+    const run = (given: object) => () =>
+      execFileSync(
+        process.execPath,
+        ['--import', import.meta.resolve('tsx'), resolve('infra/app.ts')],
+        {
+          cwd: folder,
+          env: { ...process.env, CDK_CONTEXT_JSON: JSON.stringify(given) },
+          stdio: 'pipe',
+          encoding: 'utf8',
+        },
+      )
+    expect(run(context)).toThrow(
+      expect.objectContaining({
+        status: 1,
+        stderr: expect.stringMatching(
+          /^slotkeeper: cdk\.json\.context\.slotkeeper\.targets\[0\]\.mode: the key stands twice [^\n]+\n$/,
+        ),
+      }),
+    )
   })
 
   test('the app prints that line and no stack', () => {
@@ -169,7 +205,7 @@ test('an alarm has the settings of its target, else those of all, else its own',
     readContext({
       alarms,
       targets: [
-        { ...one, mode: 'reap', alarms: own },
+        { ...one, mode: 'reap', policy: 'incident', alarms: own },
         { ...one, name: 'two' },
       ],
     }),

@@ -40,11 +40,14 @@ function reaper(different: Partial<SessionReaperProps> = {}, stack = newStack())
   const construct = new SessionReaper(stack, 'Shop', {
     database: { host: 'shop.abc.eu-central-1.rds.amazonaws.com' },
     mode: 'reap',
+    policy: 'incident',
     ...different,
     auth,
   })
   return { stack, construct, template: Template.fromStack(stack) }
 }
+
+const rules = [{ name: 'stale', state: 'idle' as const, olderThan: '15m' }]
 
 const has = (template: Template, type: string, properties: object) =>
   expect(() => template.hasResourceProperties(type, properties)).not.toThrow()
@@ -205,7 +208,7 @@ describe("the deployed variables are the function's own", () => {
       { target: 'Shop', mode: 'reap', auth: { via: 'secret', secretArn: SECRET_ARN } },
     ],
     ['observing', { mode: 'observe', target: 'shop' }, { mode: 'observe', target: 'shop' }],
-    ['with a policy', { policy: { budget: 9 } }, { policy: { budget: 9 } }],
+    ['with a policy', { policy: { rules, budget: 9 } }, { policy: { budget: 9 } }],
     [
       'with IAM',
       { auth: { iamUser: 'u' }, database: { host: 'h', port: 6432, resourceId: 'db-A' } },
@@ -227,12 +230,14 @@ describe("the deployed variables are the function's own", () => {
 
   test('but not where a value of it is known only in the deployment', () => {
     const users = [...Array(60).fill('x'.repeat(50)), Fn.importValue('AppRole')]
-    expect(() => reaper({ policy: { protect: [{ users }] } })).toThrow('write the value itself')
+    expect(() => reaper({ policy: { rules, protect: [{ users }] } })).toThrow(
+      'write the value itself',
+    )
   })
 
   test('a policy that is too long for them goes along as a file', () => {
     const users = Array.from({ length: 300 }, (_, index) => `a_rather_long_user_name_${index}`)
-    const { template, stack } = reaper({ policy: { protect: [{ users }] } })
+    const { template, stack } = reaper({ policy: { rules, protect: [{ users }] } })
     expect(environmentOf(template).SLOTKEEPER_POLICY).toBe('file:policy.json')
     const [code] = Object.values(
       template.findResources('AWS::Lambda::Function', { Properties: { MemorySize: 128 } }),
@@ -325,8 +330,33 @@ describe("the deployed variables are the function's own", () => {
     )
   })
 
+  test('the policy of the incident is deployed by its name', () => {
+    expect(environmentOf(reaper().template).SLOTKEEPER_POLICY).toBe('incident')
+  })
+
+  test('a policy that is missing fails the synthesis in mode reap, and none is made up to observe', () => {
+    expect(() => reaper({ policy: undefined })).toThrow(
+      'Test/Shop: policy: missing; in mode "reap" expected a policy with rules, or "incident"',
+    )
+    const environment = environmentOf(reaper({ mode: 'observe', policy: undefined }).template)
+    expect(environment).not.toHaveProperty('SLOTKEEPER_POLICY')
+    expect(readSettings(environment, '.')).toMatchObject({ mode: 'observe', policyGiven: false })
+  })
+
+  test.each([
+    ['no rules', {}, 'Test/Shop: policy.rules: missing; expected one or more rules'],
+    ['a scope alone', { scope: { users: ['a'] } }, 'Test/Shop: policy.rules: missing'],
+    ['another name', 'strict', 'Test/Shop: policy: expected an object'],
+    ['null', null, 'Test/Shop: policy: expected an object'],
+  ])('%s is no policy, in either mode', (_, policy, said) => {
+    for (const mode of ['reap', 'observe'] as const) {
+      // As an app in JavaScript has it.
+      expect(() => reaper({ mode, policy: policy as never })).toThrow(said)
+    }
+  })
+
   test('a bad policy fails the synthesis with its path', () => {
-    expect(() => reaper({ policy: { keep: -1 } })).toThrow(
+    expect(() => reaper({ policy: { rules, keep: -1 } })).toThrow(
       'Test/Shop: policy.keep: expected a whole number from 0, found -1',
     )
   })
@@ -388,13 +418,14 @@ describe('the database', () => {
       vpc,
     })
     const auth = { secret: secretOf(stack) }
-    new SessionReaper(stack, 'Writer', { database, vpc, auth, mode: 'reap' })
+    new SessionReaper(stack, 'Writer', { database, vpc, auth, mode: 'reap', policy: 'incident' })
     const [endpoint] = database.instanceEndpoints
     new SessionReaper(stack, 'Instance', {
       database,
       vpc,
       auth,
       mode: 'reap',
+      policy: 'incident',
       endpoint,
     })
     const template = Template.fromStack(stack)
@@ -603,6 +634,9 @@ test('the dashboard shows what the issue of the night is', () => {
     'SweepDuration',
     'Last reaped, or who would be',
     'would reap',
+    'scope meets no session',
+    'cannot signal',
+    'report.inScope',
     'Alarms',
   ]) {
     expect(body).toContain(shown)

@@ -282,7 +282,7 @@ describe('a password that is rotated', () => {
     const twin = await db.role('reaper_clone', REAPER_ROLES)
     const ofTwin = createGate(async () => ({ ...credentials, ...twin }), false)
     await run()
-    const order = { target: 'test', policy: policy({}), mode: 'reap' } as const
+    const order = { target: 'test', policy: policy('incident'), mode: 'reap' } as const
     const { report } = await sweep(ofTwin, order, deadlineIn(SWEEP_MS))
     await ofTwin.close()
     expect(report.reaped).toEqual([])

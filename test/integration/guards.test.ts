@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Memory } from '../../lambda/core/memory.ts'
-import type { PolicyInput } from '../../lambda/core/policy.ts'
+import type { WrittenPolicy } from '../../lambda/core/policy.ts'
 import type { Mode } from '../../lambda/core/report.ts'
 import { createGate, deadlineIn, SWEEP_MS } from '../../lambda/postgres/entry.ts'
 import { sweep } from '../../lambda/sweep.ts'
@@ -14,10 +14,10 @@ await db.trust(app)
 const gate = createGate(async () => db.credentials(reaper), false)
 afterAll(() => gate.close())
 
-const ALL_IDLE: PolicyInput = { rules: [{ name: 'all', state: 'idle', olderThan: '0s' }] }
+const ALL_IDLE: WrittenPolicy = { rules: [{ name: 'all', state: 'idle', olderThan: '0s' }] }
 
 /** Sweeps the sessions of the application's role. */
-function sweepAll(mode: Mode, before?: Memory, different: Partial<PolicyInput> = {}) {
+function sweepAll(mode: Mode, before?: Memory, different: Partial<WrittenPolicy> = {}) {
   const written = policy({ scope: { users: [app.user] }, ...ALL_IDLE, ...different })
   const order = { target: 'test', policy: written, mode, before }
   return sweep(gate, order, deadlineIn(SWEEP_MS))

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import type { PolicyInput } from '../../lambda/core/policy.ts'
+import type { WrittenPolicy } from '../../lambda/core/policy.ts'
 import type { Report } from '../../lambda/core/report.ts'
 import { createGate, deadlineIn, SWEEP_MS } from '../../lambda/postgres/entry.ts'
 import { sweep } from '../../lambda/sweep.ts'
@@ -31,12 +31,12 @@ await db.admin.query(`
   grant usage on foreign server loop to shop_app`)
 const DBLINK = `host=127.0.0.1 port=${db.server.port} dbname=postgres user=${peer.user} password=''${peer.password}''`
 
-const IDLE_AT_ONCE: PolicyInput = {
+const IDLE_AT_ONCE: WrittenPolicy = {
   scope: { users: ['shop_*'] },
   rules: [{ name: 'idle', state: 'idle', olderThan: '0s' }],
 }
 
-async function run(input: Partial<PolicyInput> = {}): Promise<Report> {
+async function run(input: Partial<WrittenPolicy> = {}): Promise<Report> {
   const gate = createGate(async () => db.credentials(reaper), false)
   try {
     const { report } = await sweep(

@@ -48,6 +48,24 @@ test('reads version, own identity and the reserves of every kind', async () => {
   })
 })
 
+test('knows whether its role may signal the sessions of others', async () => {
+  const signals = async (role: Parameters<typeof db.link>[0]) => {
+    const link = await db.link(role)
+    const { maySignal } = await takeSnapshot(link, LOOK_MS)
+    await link.close()
+    return maySignal
+  }
+  expect(await signals(reaper)).toBe(true)
+  expect(await signals(await db.role('mighty', [], 'superuser'))).toBe(true)
+  const weak = await db.role('weak', ['pg_monitor'])
+  expect(await signals(weak)).toBe(false)
+  // A member that does not inherit may take on the right, and does not have it.
+  if (MAJOR >= 16) {
+    await db.admin.query('grant pg_signal_backend to weak with inherit false')
+    expect(await signals(weak)).toBe(false)
+  }
+})
+
 test('tells a session as the server does, with its instants to the microsecond', async () => {
   const { pid } = await db.open(app, 'php-fpm', 'select 1')
   const session = find((await look()).sessions, pid)

@@ -24,7 +24,7 @@ async function run(gate: Gate, input: PolicyInput, mode: Mode = 'reap') {
   return report
 }
 
-const idleAtOnce: PolicyInput = {
+const idleAtOnce: Exclude<PolicyInput, string> = {
   scope: { users: ['shop_*'] },
   rules: [{ name: 'idle', state: 'idle', olderThan: '0s' }],
 }
@@ -83,7 +83,7 @@ test('asks for locks only where a verdict hangs on them', async () => {
   await run(counting, { ...idleAtOnce, rules: [rule] })
   expect(asked).toBe(1)
   const report = await run(counting, idleAtOnce, 'observe')
-  expect(report).toMatchObject({ reaped: [], spared: { advisoryLock: 1 } })
+  expect(report).toMatchObject({ reaped: [], wouldReap: [], spared: { advisoryLock: 1 } })
   expect(asked).toBe(1 + 2)
   await holder.client.end()
   await gate.close()
@@ -93,9 +93,51 @@ test('observe reaps nobody', async () => {
   const gate = gateOf(reaper)
   const victim = await db.open(app, 'php')
   const report = await run(gate, idleAtOnce, 'observe')
-  expect(report.reaped.map(({ pid }) => pid)).toEqual([victim.pid])
+  expect(report.reaped).toEqual([])
+  expect(report.wouldReap.map(({ pid }) => pid)).toEqual([victim.pid])
+  expect(report.rules[0]).toEqual({ name: 'idle', matched: 1, due: true, reaped: 0 })
   expect(await db.stateOf(victim.pid)).toBe('idle')
   await victim.client.end()
+  await gate.close()
+})
+
+test('a role that may signal nobody is told before anybody has to be reaped', async () => {
+  const weak = gateOf(await db.role('weak', ['pg_monitor']))
+  const victim = await db.open(app, 'php')
+  for (const mode of ['observe', 'reap'] as const) {
+    const report = await run(weak, idleAtOnce, mode)
+    expect(report).toMatchObject({ cannotSignal: true, reaped: [] })
+    expect(report.refused).toHaveLength(mode === 'reap' ? 1 : 0)
+  }
+  const strong = gateOf(reaper)
+  expect(await run(strong, idleAtOnce, 'observe')).toMatchObject({ cannotSignal: false })
+  await victim.client.end()
+  await weak.close()
+  await strong.close()
+})
+
+test('says whom the policy met, and which of its entries met nobody', async () => {
+  const gate = gateOf(reaper)
+  const sessions = await Promise.all(['php', 'pg_dump'].map((name) => db.open(app, name)))
+  const report = await run(gate, {
+    scope: { users: ['shop_*', 'shopp_*'] },
+    protect: [{ applications: ['pg_dump'] }, { users: ['dba'] }],
+    rules: [
+      { name: 'now', state: 'idle', olderThan: '0s' },
+      { name: 'full', state: 'idle', olderThan: '0s', when: { slotsUsedOver: '100%' } },
+    ],
+  })
+  expect(report).toMatchObject({
+    inScope: 2,
+    unmatched: ['scope.users[1]', 'protect[1]'],
+    rules: [
+      { name: 'now', matched: 2, due: true, reaped: 1 },
+      { name: 'full', matched: 2, due: false, reaped: 0 },
+      { name: 'slotkeeper:orphan', matched: 0, due: true, reaped: 0 },
+    ],
+  })
+  await sessions[0]?.ended
+  await sessions[1]?.client.end()
   await gate.close()
 })
 

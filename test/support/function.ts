@@ -16,27 +16,31 @@ export function secretOf({ host, port }: Pick<Server, 'host' | 'port'>, role: Ro
 /** The built function, for the server that the secret names, with stand-ins of AWS. */
 export function startFunction(
   awsUrl: string,
-  environment: Record<string, string> = {},
+  /** Beside those of a whole configuration, or in their place; undefined leaves one out. */
+  environment: Record<string, string | undefined> = {},
   timeoutMs = FUNCTION_TIMEOUT_MS,
 ): Promise<Lambda> {
+  const variables = Object.entries({
+    ...EXAMPLE_KEYS,
+    AWS_ENDPOINT_URL: awsUrl,
+    SLOTKEEPER_TARGET: 'shop',
+    SLOTKEEPER_MODE: 'reap',
+    SLOTKEEPER_POLICY: JSON.stringify({
+      scope: { users: ['shop_*'] },
+      rules: [{ name: 'now', state: 'idle', olderThan: '0s' }],
+    }),
+    SLOTKEEPER_SECRET_ARN: SECRET,
+    SLOTKEEPER_HOST: '127.0.0.1',
+    SLOTKEEPER_TLS: 'off',
+    ...environment,
+  })
   return startLambda({
     bundle: 'dist/lambda',
     bootstrap: 'dist/bootstrap.mjs',
     timeoutMs,
-    environment: {
-      ...EXAMPLE_KEYS,
-      AWS_ENDPOINT_URL: awsUrl,
-      SLOTKEEPER_TARGET: 'shop',
-      SLOTKEEPER_MODE: 'reap',
-      SLOTKEEPER_POLICY: JSON.stringify({
-        scope: { users: ['shop_*'] },
-        rules: [{ name: 'now', state: 'idle', olderThan: '0s' }],
-      }),
-      SLOTKEEPER_SECRET_ARN: SECRET,
-      SLOTKEEPER_HOST: '127.0.0.1',
-      SLOTKEEPER_TLS: 'off',
-      ...environment,
-    },
+    environment: Object.fromEntries(
+      variables.filter((variable): variable is [string, string] => variable[1] !== undefined),
+    ),
   })
 }
 

@@ -33,6 +33,7 @@ export function snapshot(sessions: Session[], different: Partial<Snapshot> = {})
     atMs: 1_767_225_600_000,
     ownPid: 1,
     ownUser: 'reaper',
+    maySignal: true,
     slots: { max: 100, reserved: 3 },
     opened: 1000,
     sessions,

@@ -96,6 +96,7 @@ const HEAD: Cell[] = [
   [['seesAll', 'bool'], 't'],
   [['isMember', 'bool'], 't'],
   [['isMonitor', 'bool'], 't'],
+  [['maySignal', 'bool'], 't'],
   [['max', 'int4'], '100'],
   [['reserved', 'int4'], '3'],
   [['opened', 'float8'], '7'],

@@ -2,6 +2,7 @@ import { BlockList, isIP } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { embedded } from '../../lambda/aws/metrics.ts'
+import { foreignPattern } from '../../lambda/core/foreign-pattern.ts'
 import { globMatches, isClient, type Match } from '../../lambda/core/match.ts'
 import { distribution, measure } from '../../lambda/core/measurements.ts'
 import {
@@ -57,7 +58,8 @@ const glob = fc.oneof(
       const characters = [...known]
       for (const [at, wildcard] of changes) characters[at % characters.length] = wildcard
       return characters.join('') || '*'
-    }),
+    })
+    .filter((written) => foreignPattern(written) === undefined),
 )
 
 const clients = ['10.0.1.7', '10.0.9.200', '192.168.0.1', 'fd00::1', '2001:db8::5', 'local', 'x']
@@ -101,7 +103,9 @@ const rule = fc
   .map(({ cancel, ...rest }) =>
     cancel && rest.state === 'active' ? { ...rest, action: 'cancel' as const } : rest,
   )
-const policyInput: fc.Arbitrary<PolicyInput> = fc.record(
+const least = { rules: [{ name: 'a', state: 'idle', olderThan: '1m' }] }
+type Written = Exclude<PolicyInput, string>
+const policyInput: fc.Arbitrary<Written> = fc.record(
   {
     scope: match,
     protect: some(match),
@@ -167,6 +171,7 @@ const snapshot: fc.Arbitrary<Snapshot> = fc.record({
   atMs: fc.nat(),
   ownPid: fc.constantFrom(1, 2, 3),
   ownUser: fc.constantFrom('reaper', 'reaper_clone', 'rdsreaper', 'shop_app'),
+  maySignal: fc.boolean(),
   slots: fc.record({ max: count, reserved: fc.oneof(fc.nat(5), count) }),
   opened: count,
   sessions: fc.uniqueArray(session, { selector: (one) => one.pid, maxLength: 25, size: 'max' }),
@@ -199,7 +204,7 @@ const isSweeps = ({ user, application }: Session, { ownUser }: Snapshot) =>
   [ownUser, `${ownUser}_clone`, ownUser.replace('_clone', '')].includes(user as string)
 
 /** Who is safe from every rule: as docs/policy.md has it. */
-function isSafe(one: Session, look: Snapshot, { protect = [] }: PolicyInput): boolean {
+function isSafe(one: Session, look: Snapshot, { protect = [] }: Written): boolean {
   return (
     isGuarded(one) ||
     one.superuser !== false ||
@@ -211,7 +216,7 @@ function isSafe(one: Session, look: Snapshot, { protect = [] }: PolicyInput): bo
 }
 
 /** The rule that a session is to be reaped by, before `keep` and `budget`. */
-function doomOf(one: Session, look: Snapshot, input: PolicyInput): string | undefined {
+function doomOf(one: Session, look: Snapshot, input: Written): string | undefined {
   if (isSafe(one, look, input)) return undefined
   if (isSweeps(one, look)) {
     return one.state === 'idle' && (one.ageSeconds ?? 0) >= 300 ? 'slotkeeper:orphan' : undefined
@@ -225,7 +230,7 @@ function doomOf(one: Session, look: Snapshot, input: PolicyInput): string | unde
   })?.name
 }
 
-function isDue({ when }: { when?: object | undefined }, look: Snapshot, input: PolicyInput) {
+function isDue({ when }: { when?: object | undefined }, look: Snapshot, input: Written) {
   const { idleOver, slotsUsedOver } = (when ?? {}) as { idleOver?: number; slotsUsedOver?: string }
   const crowd = look.sessions.filter(
     (one) =>
@@ -457,9 +462,10 @@ describe('a snapshot', () => {
     fc.assert(
       fc.property(snapshot, policyInput, (look, input) => {
         const sessions = look.sessions.map((one) => ({ ...one, advisoryLock: null }))
-        const unasked = judge({ ...look, sessions }, parsed(input))
-        if (unasked.some(dependsOnHolders)) return
-        const asked = judge(look, parsed(input))
+        const rules = parsed(input)
+        const unasked = judge({ ...look, sessions }, rules)
+        if (unasked.some((verdict) => dependsOnHolders(verdict, rules))) return
+        const asked = judge(look, rules)
         const bare = (verdicts: Verdict[]) => verdicts.map(({ session, ...verdict }) => verdict)
         expect(bare(unasked)).toEqual(bare(asked))
         if (look.sessions.some(({ advisoryLock }) => advisoryLock)) spared += 1
@@ -481,6 +487,7 @@ describe('a snapshot', () => {
           at: '2026-01-01T00:00:00.000Z',
           durationMs: 1,
           snapshot: look,
+          policy: parsed(input),
           verdicts,
           outcomes: [],
         })
@@ -540,7 +547,7 @@ test('a network is one that can be matched, or is refused', () => {
   )
   fc.assert(
     fc.property(network, session, (written, one) => {
-      const result = parsePolicy({ protect: [{ clients: [written] }] })
+      const result = parsePolicy({ ...least, protect: [{ clients: [written] }] })
       expect(result.ok).toBe(isClient(written))
       const look = { ownPid: 1, ownUser: 'reaper', slots: { max: 9, reserved: 0 }, sessions: [one] }
       if (result.ok) expect(judge(look as Snapshot & typeof look, result.value)).toHaveLength(1)

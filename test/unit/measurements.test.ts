@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { showSweep } from '../../cli/show.ts'
+import { showSweep } from '../../cli/show-sweep.ts'
 import { embedded } from '../../lambda/aws/metrics.ts'
 import { distribution, measure, measureFailure } from '../../lambda/core/measurements.ts'
-import type { PolicyInput } from '../../lambda/core/policy.ts'
+import type { WrittenPolicy } from '../../lambda/core/policy.ts'
 import { type Entry, type Mode, makeReport, type Outcome } from '../../lambda/core/report.ts'
 import type { Session } from '../../lambda/core/session.ts'
 import { countSlots } from '../../lambda/core/slots.ts'
@@ -28,6 +28,7 @@ function sweep(
     at: '2026-01-01T00:00:00.000Z',
     durationMs: 21,
     snapshot: look,
+    policy: strict,
     verdicts,
     outcomes,
   })
@@ -84,6 +85,14 @@ describe('the report', () => {
         other: 0,
         opened: null,
       },
+      inScope: 2,
+      rules: [
+        { name: 'idle', matched: 1, due: true, reaped: 1 },
+        { name: 'slotkeeper:orphan', matched: 0, due: true, reaped: 0 },
+      ],
+      unmatched: [],
+      cannotSignal: false,
+      wouldReap: [],
       reaped: [
         {
           pid: 7,
@@ -123,9 +132,10 @@ describe('the report', () => {
       'Refused 1',
     ],
   ])('of the outcome %o', (outcome, expected, shown) => {
-    const { report, verdicts } = sweep([session({ pid: 9 })], [outcome])
-    expect(report).toMatchObject({ reaped: [], ...expected })
-    expect(showSweep(report, verdicts)).toContain(shown)
+    const { look, report, verdicts } = sweep([session({ pid: 9 })], [outcome])
+    expect(report).toMatchObject({ reaped: [], wouldReap: [], ...expected })
+    const seen = { snapshot: look, policy: strict, policyName: 'p.json', waiting: [], all: false }
+    expect(showSweep({ report, verdicts, ...seen })).toContain(shown)
   })
 
   test('pairs outcomes with their sessions', () => {
@@ -214,8 +224,9 @@ describe('the metrics', () => {
     ]
     const look = snapshot(sessions)
     const { report } = sweep(sessions, [])
-    const oldest = (input: PolicyInput) =>
-      measure(look, report, 'full', { ...circumstances, policy: policy(input) }).find(
+    const rules: WrittenPolicy['rules'] = [{ name: 'idle', state: 'idle', olderThan: '30s' }]
+    const oldest = (input: Partial<WrittenPolicy>) =>
+      measure(look, report, 'full', { ...circumstances, policy: policy({ rules, ...input }) }).find(
         ({ name }) => name === 'OldestTransactionAge',
       )?.values
     const protect = [{ applications: ['pg_dump'] }]

@@ -4,8 +4,12 @@ import { parsePolicy, parsePolicyText } from '../../lambda/core/policy.ts'
 const rule = { name: 'idle', state: 'idle', olderThan: '30s' }
 const withRule = (different: object) => ({ rules: [{ ...rule, ...different }] })
 
-test('the default policy is the one of the incident', () => {
-  expect(parsePolicy({})).toEqual({
+test.each([
+  ['by its name', parsePolicy('incident')],
+  ['by its name as the variable has it', parsePolicyText('incident')],
+  ['by its name as JSON has it', parsePolicyText('"incident"')],
+])('the policy of the incident, %s', (_, parsed) => {
+  expect(parsed).toEqual({
     ok: true,
     value: {
       scope: {},
@@ -58,6 +62,15 @@ test("the design's own example is valid", () => {
 describe('each mistake is told with its path, what is accepted, and what was found', () => {
   test.each<[string, unknown, string, RegExp]>([
     ['not an object', 'idle', 'policy:', /expected an object with scope.*found "idle"/],
+    ['a typo in a name', 'incidnt', 'policy:', /or "incident" \(did you mean "incident"\?\)/],
+    ['another name', 'strict', 'policy:', /or "incident", found "strict"/],
+    [
+      'no rules',
+      {},
+      'policy.rules:',
+      /missing; expected one or more rules such as .*"incident" are/,
+    ],
+    ['a scope alone', { scope: { users: ['a'] } }, 'policy.rules:', /missing; .*"incident" are/],
     ['null', null, 'policy:', /expected an object.*found null/],
     ['a list', [], 'policy', /expected an object.*found \[\]/],
     ['a list for a scope', { scope: [] }, 'policy.scope:', /expected an object with databases/],
@@ -238,7 +251,10 @@ describe('each mistake is told with its path, what is accepted, and what was fou
     expect(parsed.ok || parsed.problems.length).toBe(3)
   })
 
-  test('what is not JSON', () => {
+  test('what is neither JSON nor a name', () => {
+    expect(parsePolicyText('incidnt')).toMatchObject({
+      problems: [expect.stringContaining('or "incident" (did you mean "incident"?)')],
+    })
     expect(parsePolicyText('{')).toMatchObject({
       ok: false,
       problems: [expect.stringContaining('expected JSON')],

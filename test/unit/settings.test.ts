@@ -7,9 +7,15 @@ import { isLoopback, readCertificates, readSettings } from '../../lambda/setting
 
 const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-settings-'))
 afterAll(() => rmSync(folder, { recursive: true }))
-writeFileSync(join(folder, 'policy.json'), '{"keep": 3}')
+const rules = '"rules": [{"name": "a", "state": "idle", "olderThan": "1m"}]'
+writeFileSync(join(folder, 'policy.json'), `{${rules}, "keep": 3}`)
 
-const least = { SLOTKEEPER_TARGET: 'shop', SLOTKEEPER_MODE: 'reap', SLOTKEEPER_SECRET_ARN: 'arn:x' }
+const least = {
+  SLOTKEEPER_TARGET: 'shop',
+  SLOTKEEPER_MODE: 'reap',
+  SLOTKEEPER_POLICY: 'incident',
+  SLOTKEEPER_SECRET_ARN: 'arn:x',
+}
 const read = (env: Record<string, string>) => readSettings({ ...least, ...env }, folder)
 
 test('the least configuration, and its defaults', () => {
@@ -26,7 +32,7 @@ test('the least configuration, and its defaults', () => {
 
 test.each<[Record<string, string>, object]>([
   [{ SLOTKEEPER_MODE: 'observe' }, { mode: 'observe' }],
-  [{ SLOTKEEPER_POLICY: '{"budget": 9}' }, { policy: { budget: 9 } }],
+  [{ SLOTKEEPER_POLICY: `{${rules}, "budget": 9}` }, { policy: { budget: 9 } }],
   [{ SLOTKEEPER_POLICY: 'file:policy.json' }, { policy: { keep: 3 } }],
   [
     {
@@ -51,7 +57,24 @@ test.each<[Record<string, string>, object]>([
   expect(read(env)).toMatchObject(expected)
 })
 
+test('a policy that is missing: the incident in mode observe, and a problem in mode reap', () => {
+  const { SLOTKEEPER_POLICY: _, ...without } = least
+  expect(() => readSettings(without, folder)).toThrow(
+    'SLOTKEEPER_POLICY: missing; in mode "reap" expected a policy with rules, or "incident"',
+  )
+  const observing = readSettings({ ...without, SLOTKEEPER_MODE: 'observe' }, folder)
+  expect(observing).toMatchObject({
+    policyGiven: false,
+    policy: { rules: [{ name: 'idle' }, { name: 'crowd' }] },
+  })
+  expect(read({}).policyGiven).toBe(true)
+})
+
 test.each<[Record<string, string>, string]>([
+  [{ SLOTKEEPER_POLICY: '{}' }, 'SLOTKEEPER_POLICY: policy.rules: missing'],
+  [{ SLOTKEEPER_POLICY: '{}', SLOTKEEPER_MODE: 'observe' }, 'policy.rules: missing'],
+  [{ SLOTKEEPER_POLICY: 'incidnt' }, 'did you mean "incident"?'],
+  [{ SLOTKEEPER_POLICY: `{${rules}, "keep": 1, "keep": 2}` }, 'policy.keep: the key stands twice'],
   [{ SLOTKEEPER_TARGET: '' }, 'SLOTKEEPER_TARGET: missing'],
   [{ SLOTKEEPER_MODE: '' }, 'SLOTKEEPER_MODE: missing; expected "reap" or "observe"'],
   [{ SLOTKEEPER_MODE: 'observer' }, 'found "observer" (did you mean "observe"?)'],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { PolicyInput } from '../../lambda/core/policy.ts'
 import { RULE_STATES, type Session } from '../../lambda/core/session.ts'
-import { judge, type Verdict } from '../../lambda/core/verdicts.ts'
+import { dependsOnHolders, judge, type Verdict } from '../../lambda/core/verdicts.ts'
 import { policy, session, snapshot } from '../support/session.ts'
 
 const idle: PolicyInput = { rules: [{ name: 'idle', state: 'idle', olderThan: '30s' }] }
@@ -262,4 +262,20 @@ describe('whatever the server shows', () => {
     const reversed = judge(snapshot([...sessions].reverse()), strict)
     expect(pids(reversed)).toEqual(pids(verdicts))
   })
+})
+
+test.each<[string, PolicyInput, boolean]>([
+  [
+    'a rule for a crowd',
+    { rules: [{ name: 'a', state: 'idle', olderThan: '30s', when: { idleOver: 0 } }] },
+    true,
+  ],
+  ['a rule of an age', idle, false],
+])('a protected session under %s: whether locks can change its verdict', (_, rules, hangs) => {
+  // The other one is the crowd, and too young to meet the rule: only its lock can say that it is none.
+  const input = { ...(rules as object), protect: [{ users: ['dba'] }] } as PolicyInput
+  const sessions = [session({ user: 'dba' }), session({ ageSeconds: 1, advisoryLock: null })]
+  const verdicts = judge(snapshot(sessions), policy(input))
+  expect(verdicts.map(brief)).toEqual(['spare protected', 'leave'])
+  expect(verdicts.some((verdict) => dependsOnHolders(verdict, policy(input)))).toBe(hangs)
 })

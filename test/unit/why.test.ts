@@ -1,12 +1,12 @@
 // Every reason that a verdict can have, word for word: log lines and alarms are read by people, and
 // searched for by their words.
 import { describe, expect, test } from 'vitest'
-import type { PolicyInput } from '../../lambda/core/policy.ts'
+import type { WrittenPolicy } from '../../lambda/core/policy.ts'
 import type { Session, Snapshot } from '../../lambda/core/session.ts'
 import { judge, type SpareReason, type Verdict } from '../../lambda/core/verdicts.ts'
 import { policy, session, snapshot } from '../support/session.ts'
 
-type Rule = NonNullable<PolicyInput['rules']>[number]
+type Rule = WrittenPolicy['rules'][number]
 
 const idle: Rule = { name: 'idle', state: 'idle', olderThan: '30s' }
 const orphan: Partial<Session> = { user: 'reaper', application: 'slotkeeper', ageSeconds: 300 }
@@ -16,7 +16,7 @@ type Case = {
   session?: Partial<Session>
   /** Further sessions on the server. */
   beside?: Partial<Session>[]
-  policy?: Partial<PolicyInput>
+  policy?: Partial<WrittenPolicy>
   snapshot?: Partial<Snapshot>
 }
 

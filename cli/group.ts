@@ -1,0 +1,10 @@
+/** Those that have one key together, in the order of their first; `Map.groupBy` begins with Node.js 21. */
+export function groupBy<T>(items: T[], keyOf: (item: T) => string): [string, [T, ...T[]]][] {
+  const groups = new Map<string, [T, ...T[]]>()
+  for (const item of items) {
+    const group = groups.get(keyOf(item))
+    if (group) group.push(item)
+    else groups.set(keyOf(item), [item])
+  }
+  return [...groups]
+}

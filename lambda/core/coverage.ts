@@ -1,0 +1,162 @@
+import { compileMatch, type Match } from './match.ts'
+import type { Policy, Rule } from './policy.ts'
+import { writePath } from './schema.ts'
+import type { Session, Snapshot } from './session.ts'
+import { compileMatches, findDue, ORPHAN_RULE, type Verdict } from './verdicts.ts'
+
+/** How far one rule came in one sweep. */
+export type RuleCoverage = {
+  name: string
+  /** Sessions in scope that its match, state and age hold for, be they protected or not. */
+  matched: number
+  /** Whether its `when` held; true where it has none. */
+  due: boolean
+}
+
+/** What the policy met on the server; the sweep's own session does not count. */
+export type Coverage = {
+  /** Sessions in the policy's scope. */
+  inScope: number
+  /** Those of the policy in their order, then the built-in one. */
+  rules: RuleCoverage[]
+  /** Paths of the policy that met no session, such as `scope.users[0]` or `protect[1]`. */
+  unmatched: string[]
+}
+
+const FIELDS = ['databases', 'users', 'applications', 'clients'] as const
+type Field = (typeof FIELDS)[number]
+
+const VALUE = {
+  databases: 'database',
+  users: 'user',
+  applications: 'application',
+  clients: 'client',
+} as const satisfies Record<Field, keyof Session>
+
+/**
+ * Tells what the policy met, so that a scope, a protection or a rule that is for nobody shows itself.
+ * @param verdicts what `judge` says of this snapshot by this policy
+ */
+export function cover(snapshot: Snapshot, policy: Policy, verdicts: Verdict[]): Coverage {
+  const standingOf = compileMatches(policy, snapshot.serverVersion)
+  const { due } = findDue(snapshot, policy, standingOf)
+  const matched = new Map(policy.rules.map((rule) => [rule, 0]))
+  const inScope: Session[] = []
+  let orphans = 0
+  for (const verdict of verdicts) {
+    const { session } = verdict
+    if (session.pid === snapshot.ownPid) continue
+    const standing = standingOf(session)
+    if (standing.inScope) inScope.push(session)
+    if (verdict.verdict !== 'leave' && verdict.rule === ORPHAN_RULE) orphans += 1
+    else if (standing.inScope) count(session, standing.rules, matched)
+  }
+  const others = snapshot.sessions.filter(({ pid }) => pid !== snapshot.ownPid)
+  return {
+    inScope: inScope.length,
+    rules: [
+      ...[...matched].map(([rule, sessions]) => ({
+        name: rule.name,
+        matched: sessions,
+        due: due.has(rule),
+      })),
+      { name: ORPHAN_RULE, matched: orphans, due: true },
+    ],
+    unmatched: findUnmatched(policy, others, inScope, snapshot.serverVersion),
+  }
+}
+
+function count({ state, ageSeconds }: Session, rules: Rule[], matched: Map<Rule, number>): void {
+  for (const rule of rules) {
+    const isMet = state === rule.state && (ageSeconds ?? -1) >= rule.olderThan
+    if (isMet) matched.set(rule, (matched.get(rule) ?? 0) + 1)
+  }
+}
+
+/**
+ * Entry by entry. A protection that meets nobody is one path, whatever it lists. A scope, or the match
+ * of a rule, whose entries meet sessions one by one and none together, is one path too.
+ */
+function findUnmatched(
+  policy: Policy,
+  sessions: Session[],
+  inScope: Session[],
+  serverVersion: number,
+): string[] {
+  const meets = entryTester(sessions, serverVersion)
+  const meetsNone = (match: Match, of: Session[]) => !of.some(compileMatch(match, serverVersion))
+  const find = (match: Match, path: string, of: Session[]) => {
+    const unmet = findUnmet(match, path, meets)
+    return unmet.length === 0 && meetsNone(match, of) ? [path] : unmet
+  }
+  const findWhole = (match: Match, path: string) => {
+    // Most of many protections end here, before their networks are tried.
+    const isInVain = FIELDS.some((field) => match[field]?.every((entry) => !meets(field, entry)))
+    return isInVain || meetsNone(match, sessions) ? [path] : findUnmet(match, path, meets)
+  }
+  return [
+    ...find(policy.scope, 'scope', sessions),
+    ...(policy.protect ?? []).flatMap((match, index) => findWhole(match, `protect[${index}]`)),
+    ...policy.rules.flatMap(({ match = {} }, index) =>
+      Object.keys(match).length === 0 ? [] : find(match, `rules[${index}].match`, inScope),
+    ),
+  ]
+}
+
+function findUnmet(match: Match, path: string, meets: EntryTest): string[] {
+  return FIELDS.flatMap((field) =>
+    (match[field] ?? []).flatMap((entry, index) =>
+      meets(field, entry) ? [] : [`${path}${writePath([field, index])}`],
+    ),
+  )
+}
+
+type EntryTest = (field: Field, entry: string) => boolean
+
+/**
+ * Tries an entry on one session for each value of its field: pools are many, and names are few. The
+ * values are in order, so that of many only those are tried that begin as the entry does.
+ */
+function entryTester(sessions: Session[], serverVersion: number): EntryTest {
+  const byField = new Map(FIELDS.map((field) => [field, examplesOf(sessions, VALUE[field])]))
+  return (field, entry) => {
+    const { values, examples } = byField.get(field) as Examples
+    const matches = compileMatch({ [field]: [entry] }, serverVersion)
+    const prefix = field === 'clients' ? '' : (LITERAL.exec(entry)?.[0] ?? '')
+    for (let at = lowerBound(values, prefix); values[at]?.startsWith(prefix); at += 1) {
+      if (matches(examples[at] as Session)) return true
+    }
+    return false
+  }
+}
+
+/** What a glob begins with, up to its first wildcard. Servers write what is not printable ASCII in other ways. */
+const LITERAL = /^[ -)+->@-~]*/
+
+/** The values of one field in order, each with a session that has it. */
+type Examples = { values: string[]; examples: Session[] }
+
+function examplesOf(sessions: Session[], key: (typeof VALUE)[Field]): Examples {
+  const found = new Map(sessions.map((session) => [session[key], session]))
+  // No name is no value.
+  found.delete(null)
+  const values = ([...found.keys()] as string[]).sort()
+  return { values, examples: values.map((value) => found.get(value) as Session) }
+}
+
+/** The first place whose value is not less. */
+function lowerBound(values: string[], least: string): number {
+  let [from, to] = [0, values.length]
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if ((values[middle] as string) < least) from = middle + 1
+    else to = middle
+  }
+  return from
+}
+
+/** What stands at a path that `unmatched` names. */
+export function entryAt(policy: Policy, path: string): unknown {
+  const keys = path.match(/\w+/g) ?? []
+  return keys.reduce<unknown>((value, key) => (value as Record<string, unknown>)?.[key], policy)
+}
