@@ -47,7 +47,7 @@ const url = db.server.url(reaper)
 test('observe prints the report as one line of JSON and touches nobody; then a sweep reaps them', async () => {
   const victims = await Promise.all(Array.from({ length: 20 }, () => db.open(app, 'php')))
   const busy = await db.open(app, 'busy')
-  const query = busy.client.query('select pg_sleep(60)')
+  const query = busy.client.query('select pg_sleep(3600)')
   const canceled = expect(query).rejects.toMatchObject({ code: '57014' })
   await until(async () => (await db.stateOf(busy.pid)) === 'active')
 
