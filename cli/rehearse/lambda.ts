@@ -37,6 +37,7 @@ export async function startLambda(options: {
   const waiting = new Map<string, (result: Invocation) => void>()
   let hungry: ServerResponse | undefined
   let failed: unknown
+  let timer: NodeJS.Timeout | undefined
   const readiness = new EventEmitter()
   const ready = once(readiness, 'ready')
 
@@ -57,14 +58,22 @@ export async function startLambda(options: {
       'lambda-runtime-aws-request-id': invocation.id,
       'lambda-runtime-deadline-ms': String(Date.now() + timeoutMs),
     }
+    timer = setTimeout(timeOut, timeoutMs)
     hungry.writeHead(200, headers).end(JSON.stringify(invocation.event))
     hungry = undefined
   }
   const failAll = (payload: unknown) => {
+    clearTimeout(timer)
     failed = payload
     readiness.emit('ready')
     for (const settle of waiting.values()) settle({ ok: false, payload })
     waiting.clear()
+  }
+  // Lambda ends the environment with the invocation that overran its time.
+  const timeOut = () => {
+    const errorMessage = `Task timed out after ${(timeoutMs / 1000).toFixed(2)} seconds`
+    failAll({ errorType: 'Sandbox.Timedout', errorMessage })
+    kill()
   }
   const serve = async (request: IncomingMessage, response: ServerResponse) => {
     const path = request.url?.replace(PREFIX, '') ?? ''
@@ -74,6 +83,7 @@ export async function startLambda(options: {
       return feed()
     }
     const payload: unknown = JSON.parse((await text(request)) || 'null')
+    clearTimeout(timer)
     const [, id = '', how] = path.split('/')
     if (path === 'init/error') failAll(payload)
     else answers.set(id, { ok: how === 'response', payload })

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { resolve } from 'node:path'
-import { afterAll, afterEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { startAws } from '../../cli/rehearse/aws.ts'
 import type { Lambda } from '../../cli/rehearse/lambda.ts'
 import type { Report } from '../../lambda/core/report.ts'
@@ -14,21 +14,32 @@ const aws = await startAws({})
 afterAll(() => aws.close())
 
 const started: Lambda[] = []
+beforeEach(() => {
+  aws.secrets.set(SECRET, secretOf(db.server, reaper))
+})
 afterEach(async () => {
   // Whatever happened, no secret and no query text was written.
-  for (const { lines } of started)
-    expect(lines.join('\n')).not.toMatch(/secret of|hush-hush|do not log/)
+  const written = started.flatMap(({ lines }) => lines).join('\n')
   await Promise.all(started.splice(0).map((lambda) => lambda.stop()))
+  // Their slots are free for the next one.
+  await until(async () => (await ownSessions()) === 0)
   aws.puts.length = 0
   aws.secretReads.length = 0
+  expect(written).not.toMatch(/secret of|hush-hush|do not log/)
 })
+
+async function ownSessions(): Promise<number> {
+  const { rows } = await db.admin.query(
+    "select 1 from pg_stat_activity where application_name = 'slotkeeper'",
+  )
+  return rows.length
+}
 
 async function start(
   environment: Record<string, string | undefined> = {},
   role = reaper,
 ): Promise<Lambda> {
-  if (!aws.secrets.has(SECRET) || role !== reaper)
-    aws.secrets.set(SECRET, secretOf(db.server, role))
+  if (role !== reaper) aws.secrets.set(SECRET, secretOf(db.server, role))
   const lambda = await startFunction(aws.url, environment)
   started.push(lambda)
   return lambda
@@ -149,8 +160,6 @@ test('logs whose session it was that it may not end', async () => {
     application: 'php',
     client: '127.0.0.1',
   })
-  await victim.client.end()
-  aws.secrets.set(SECRET, secretOf(db.server, reaper))
 })
 
 test('observes by the policy of the incident where none is given, and says so once', async () => {
@@ -321,6 +330,9 @@ test.each([
 test('a rotated password is read again', async () => {
   const lambda = await start()
   await report(lambda)
+  onTestFinished(async () => {
+    await db.admin.query(`alter role reaper password '${reaper.password}'`)
+  })
   await db.admin.query("alter role reaper password 'of tomorrow'")
   await db.admin.query(
     "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'slotkeeper'",
@@ -328,8 +340,6 @@ test('a rotated password is read again', async () => {
   aws.secrets.set(SECRET, secretOf(db.server, { ...reaper, password: 'of tomorrow' }))
   expect((await report(lambda)).entry).toBe('client')
   expect(aws.secretReads).toHaveLength(2)
-  await db.admin.query(`alter role reaper password '${reaper.password}'`)
-  aws.secrets.set(SECRET, secretOf(db.server, reaper))
 })
 
 test('what can not be published fails the invocation after the sweep', async () => {
@@ -387,7 +397,6 @@ test.each([
   const { payload } = await lambda.invoke({})
   expect(payload).toMatchObject({ errorMessage: expect.stringContaining(named) })
   expect(JSON.stringify(payload)).not.toContain('hush-hush')
-  aws.secrets.set(SECRET, secretOf(db.server, reaper))
 })
 
 test('a wrong configuration fails every invocation, with all that is wrong', async () => {
@@ -434,7 +443,7 @@ test.each(['lambda', 'provision'])('the name of an error outlives the build of %
 })
 
 test('a full server that lets nobody in is published as exhausted', async () => {
-  const filling = await db.fill(app)
+  await db.fill(app)
   const lambda = await start()
   const { payload } = await lambda.invoke({})
   expect(payload).toMatchObject({
@@ -443,7 +452,6 @@ test('a full server that lets nobody in is published as exhausted', async () => 
   })
   expect(metric('Exhausted')).toEqual([1])
   expect(metric('SweepSucceeded')).toEqual([0])
-  await Promise.all(filling.map(({ client }) => client.end()))
 })
 
 test('a full server is exhausted over a kept connection too', async () => {
@@ -484,7 +492,6 @@ test("a full server is swept free through a walsender's slot, and that is told t
   expect(metric('SweepSucceeded')).toEqual([1])
   await Promise.all(filling.map(({ ended }) => ended))
   expect((await report(lambda)).entry).toBe('client')
-  aws.secrets.set(SECRET, secretOf(db.server, reaper))
 })
 
 test('the process lives on when the server ends the kept connection in between', async () => {
@@ -493,21 +500,15 @@ test('the process lives on when the server ends the kept connection in between',
   await db.admin.query(
     "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'slotkeeper'",
   )
-  await until(
-    async () =>
-      (await db.admin.query("select 1 from pg_stat_activity where application_name = 'slotkeeper'"))
-        .rowCount === 0,
-  )
+  await until(async () => (await ownSessions()) === 0)
   expect((await report(lambda)).entry).toBe('client')
 })
 
 test('a full server is told even where the sweep fails after it got in', async () => {
   const blind = await db.role('blind', [], 'replication')
-  const filling = await db.fill(app)
+  await db.fill(app)
   const lambda = await start({}, blind)
   expect((await lambda.invoke({})).payload).toMatchObject({ errorType: 'Slotkeeper.blind' })
   expect(metric('Exhausted')).toEqual([1])
   expect(metric('SweepSucceeded')).toEqual([0])
-  await Promise.all(filling.map(({ client }) => client.end()))
-  aws.secrets.set(SECRET, secretOf(db.server, reaper))
 })

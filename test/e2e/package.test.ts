@@ -50,7 +50,7 @@ test('an app of under 20 lines synthesizes a target, as a module of either kind'
       .map(({ Properties }) => Properties.Runtime)
     expect(functions).toEqual(['nodejs24.x'])
   }
-}, 90_000)
+})
 
 test('it compiles against the declarations, and a typo in a policy does not', () => {
   const compile = (source: string) => {

@@ -3,7 +3,6 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Entry } from '../../lambda/core/report.ts'
-import { SlotkeeperError } from '../../lambda/errors.ts'
 import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../lambda/postgres/entry.ts'
 import { type Swept, sweep } from '../../lambda/sweep.ts'
 import { MAJOR, REAPER_ROLES, type Role, testServer, until } from '../support/server.ts'
@@ -13,9 +12,7 @@ const SLOTS = 20
 const RESERVED = 3 + (MAJOR >= 16 ? 2 : 0)
 const USABLE = SLOTS - RESERVED
 const SETTLED = "backend_type = 'client backend' and state = any('{idle,active}')"
-const STORM_CLIENTS = 24
 const RETRY_MS = 100
-const GIVEN_BACK_MS = 1_000
 
 const db = await testServer({
   max_connections: String(SLOTS),
@@ -25,6 +22,7 @@ const db = await testServer({
 })
 const app = await db.role('shop_app')
 await db.trust(app)
+const slow = await db.role('shop_slow')
 const plain = await db.role('plain', REAPER_ROLES)
 const privileged = await db.role('privileged', [
   ...REAPER_ROLES,
@@ -37,22 +35,15 @@ const everyIdle = policy({
 })
 
 let gate: Gate
-afterEach(async () => {
+afterEach(leave)
+
+async function leave(): Promise<void> {
   await gate.close()
   await until(async () => (await count("application_name = 'slotkeeper'")) === 0)
-})
+}
 
 function run(): Promise<Swept> {
   return sweep(gate, { target: 'test', policy: everyIdle, mode: 'reap' }, deadlineIn(SWEEP_MS))
-}
-
-/** Sweeps anew where the storm happens to authenticate on every slot of the reserve. */
-async function getIn(): Promise<Swept> {
-  for (;;) {
-    const swept = await run().catch((error: SlotkeeperError) => error)
-    if (!(swept instanceof SlotkeeperError)) return swept
-    if (swept.kind !== 'exhausted') throw swept
-  }
 }
 
 const gateOf = (role: Role) => createGate(async () => db.credentials(role), false)
@@ -64,26 +55,19 @@ async function count(which: string): Promise<number> {
   return rows[0]?.n ?? 0
 }
 
-async function isGivenBack(): Promise<void> {
-  await until(
-    async () => (await count("backend_type = 'walsender' and usename = 'replicator'")) === 0,
-    GIVEN_BACK_MS,
-  )
-}
+const isGivenBack = () =>
+  until(async () => (await count("backend_type = 'walsender' and usename = 'replicator'")) === 0)
 
-/**
- * Connects as an application, and holds the slot until the session is ended or `over`.
- * @returns the SQLSTATE of a refusal, or nothing where it got in
- */
-async function holdSlot(over: Promise<void>): Promise<string | undefined> {
+/** Holds a slot as an application until its session is ended or `over`; returns whether it got in. */
+async function holdSlot(over: Promise<unknown>): Promise<boolean> {
   const client = new Client({ connectionString: db.server.url(app), application_name: 'storm' })
   const ended = new Promise((resolve) => client.on('error', resolve))
   try {
     await client.connect()
     await Promise.race([ended, over])
-    return undefined
-  } catch (error) {
-    return (error as { code: string }).code
+    return true
+  } catch {
+    return false
   } finally {
     await client.end().catch(() => undefined)
   }
@@ -91,66 +75,101 @@ async function holdSlot(over: Promise<void>): Promise<string | undefined> {
 
 /**
  * Clients that take every slot that ordinary roles can, and come back at once wherever they are ended
- * or refused. While they authenticate, those who are refused later take slots of the reserve too.
+ * or refused.
+ * @param during is called when all of them are in
  */
 async function storm(during: () => Promise<void>): Promise<void> {
   let isOver = false
   const passing = new EventEmitter()
-  const over = once(passing, 'over').then(() => {
-    isOver = true
-  })
-  const clients: Promise<void>[] = []
-  const join = async () => {
-    while (!isOver) if ((await holdSlot(over)) !== undefined) await pause(RETRY_MS)
+  const over = once(passing, 'over')
+  const comeBack = async () => {
+    while (!isOver) if (!(await holdSlot(over))) await pause(RETRY_MS)
   }
+  const taken = await count(SETTLED)
+  const clients = Array.from({ length: USABLE - taken }, comeBack)
   try {
-    // One after another, as those who come at once can keep each other out.
-    for (let taken = await count(SETTLED); taken < USABLE; taken++) {
-      clients.push(join())
-      await until(async () => (await count(SETTLED)) > taken)
-    }
-    while (clients.length < STORM_CLIENTS) clients.push(join())
+    await refilled(USABLE)
     await during()
   } finally {
+    isOver = true
     passing.emit('over')
     await Promise.all(clients)
   }
 }
 
-/** An application that wants one session, and asks again as often as the storm does. */
-async function newcomer(): Promise<void> {
-  while ((await holdSlot(Promise.resolve())) !== undefined) await pause(RETRY_MS)
+const refilled = (slots: number) => until(async () => (await count(SETTLED)) === slots)
+
+/** Holds as many slots of the reserve by logins that do not come to their end, as storms have them. */
+async function crowdTheDoor(logins: number): Promise<{ leave(): void }> {
+  const crowd: Client[] = []
+  while (crowd.length < logins) {
+    const client = new Client({ ...db.credentials(slow), password: undefined })
+    client.on('error', () => undefined)
+    await new Promise<void>((resolve, reject) => {
+      // Asked for when the server waits for it, and never told.
+      Object.assign(client, {
+        password: () => {
+          resolve()
+          return new Promise(() => undefined)
+        },
+      })
+      client.connect().catch(reject)
+    })
+    crowd.push(client)
+  }
+  return {
+    leave() {
+      for (const { connection } of crowd) connection.stream.destroy()
+    },
+  }
 }
 
-describe('in a storm that takes every slot back at once, the server is brought back', () => {
-  const ways: [string, Role, Entry][] = [
-    ['over the kept connection', plain, 'warm'],
-    ["through a walsender's slot", replicator, 'walsender'],
-    ...(MAJOR >= 16
-      ? ([['by a slot of the reserve', privileged, 'client']] as [string, Role, Entry][])
-      : []),
-  ]
+const ways: [string, Role, Entry, number][] = [
+  ['over the kept connection', plain, 'warm', RESERVED],
+  ["through a walsender's slot", replicator, 'walsender', RESERVED],
+  ...(MAJOR >= 16
+    ? ([['by a slot of the reserve', privileged, 'client', 0]] as [string, Role, Entry, number][])
+    : []),
+]
 
-  test.each(ways)('%s', async (_, role, entry) => {
+describe.each(ways)('in a storm that takes every slot back at once', (way, role, entry, logins) => {
+  test(`a sweep gets in ${way}, again and again, and frees slots that others then take`, async () => {
     gate = gateOf(role)
     if (entry === 'warm') await run()
     await storm(async () => {
-      const { report } = await getIn()
-      expect(report.entry).toBe(entry)
-      expect(report.reaped.length).toBeGreaterThan(0)
-      expect(report.refused).toEqual([])
-      await isGivenBack()
-      // The storm takes back what was freed, and an application still gets its turn.
-      let isServed = false
-      const serving = newcomer().then(() => {
-        isServed = true
-      })
-      while (!isServed) await getIn()
-      await serving
+      const door = await crowdTheDoor(logins)
+      for (const _ of [1, 2]) {
+        const { report } = await run()
+        expect(report).toMatchObject({ entry, refused: [] })
+        expect(report.reaped.length).toBeGreaterThan(0)
+        await isGivenBack()
+        await until(async () => (await count(`${SETTLED} and backend_start > '${report.at}'`)) > 0)
+        // Whatever holds a slot of the reserve, as many are kept free as it has.
+        await refilled(USABLE - logins)
+        if (entry !== 'warm') await leave()
+      }
+      door.leave()
     })
-    await isGivenBack()
   })
 })
+
+test.runIf(MAJOR >= 16)(
+  'logins that are under way can hold the whole reserve, and a later sweep gets in',
+  async () => {
+    gate = gateOf(privileged)
+    await storm(async () => {
+      const door = await crowdTheDoor(RESERVED)
+      await expect(run()).rejects.toMatchObject({ kind: 'exhausted' })
+      door.leave()
+      await until(() =>
+        run().then(
+          ({ report }) => report.entry === 'client',
+          () => false,
+        ),
+      )
+    })
+  },
+)
 
 describe('with none of these ways it fails, and says which grant is missing', () => {
   const missing = /53300.*REPLICATION.*rds_replication.*pg_use_reserved_connections/

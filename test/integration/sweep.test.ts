@@ -36,7 +36,7 @@ test('reaps by policy, spares by guard, and reports both', async () => {
   const holder = await db.open(app, 'migration', 'select pg_advisory_lock(1)')
   const backup = await db.open(app, 'pg_dump')
   const busy = await db.open(app, 'busy')
-  const query = busy.client.query('select pg_sleep(60)')
+  const query = busy.client.query('select pg_sleep(3600)')
   const canceled = expect(query).rejects.toMatchObject({ code: '57014' })
   await until(async () => (await db.stateOf(busy.pid)) === 'active')
 

@@ -1,6 +1,9 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
 
+// The same input in each run, so that none fails or passes by luck; another seed tries others.
+fc.configureGlobal({ seed: Number(process.env.HOSTILE_SEED ?? 1) })
+
 /** What drives a terminal, ends a text, reorders it, or means something to SQL, JSON or a glob. */
 const PIECES =
   '\0 \x1b[31m \x07 \x7f \x9b \r \n \u2028 \u202e \u2066 \u200b \ufeff \ud800 \udc00 😀 𝒳 \u{e0041} é * ? " \' \\ $$ $slotkeeper$ -- ; [ ( %'.split(
@@ -30,14 +33,30 @@ export function expressionOf(written: string): RegExp {
   return new RegExp(`^${parts.join('')}$`, 'u')
 }
 
-/** Of the processor's time, which what else runs here does not change. */
-const FAST_MS = 4_000
+const STEPS = 10_000_000
+/** What takes a thirtieth of it today, as long as it does not go through its input again and again. */
+const MOST_STEPS = 250 * STEPS
 
-/** Fails with what was thrown, and where one call takes long, however large its input. */
+/** Fails with what was thrown, and where one call takes many steps, however large its input. */
 export function inTime<T>(run: () => T): T {
+  const yardstick = cost(readCharacters)
+  const { result, microseconds } = cost(run)
+  // In steps of this very machine, as quick or as busy as it is now.
+  expect((microseconds / yardstick.microseconds) * STEPS).toBeLessThan(MOST_STEPS)
+  return result
+}
+
+/** Of the processor's time, which what else runs here does not change. */
+function cost<T>(run: () => T): { result: T; microseconds: number } {
   const before = process.cpuUsage()
   const result = run()
   const { user, system } = process.cpuUsage(before)
-  expect((user + system) / 1000).toBeLessThan(FAST_MS)
-  return result
+  return { result, microseconds: user + system }
+}
+
+function readCharacters(): number {
+  const text = 'a'.repeat(65_536)
+  let sum = 0
+  for (let step = 0; step < STEPS; step += 1) sum += text.charCodeAt(step % text.length)
+  return sum
 }
