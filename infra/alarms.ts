@@ -2,16 +2,15 @@ import { Duration } from 'aws-cdk-lib'
 import {
   Alarm,
   ComparisonOperator,
-  type IAlarm,
   type IMetric,
   Metric,
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch'
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
-import type { ITopic } from 'aws-cdk-lib/aws-sns'
 import { Construct } from 'constructs'
-import type { MetricSet } from '../lambda/core/measurements.ts'
+import type { AlarmName, AlarmSetting, AlarmsOptions } from './alarm-options.ts'
+import type { MetricSet } from './options.ts'
 
 const MINUTE = Duration.minutes(1)
 
@@ -35,21 +34,12 @@ export class TargetMetrics {
   }
 }
 
-/** When the alarms go off. */
-export interface AlarmThresholds {
-  /** Of the slots that ordinary roles can use, for three minutes. @default 80 */
-  readonly slotsUsedPercent?: number
-  /** @default 15 minutes */
-  readonly oldestTransaction?: Duration
-  /** Sessions reaped in each of fifteen minutes. @default 20 */
-  readonly reapedPerMinute?: number
-}
-
-export interface ReaperAlarmsProps extends AlarmThresholds {
+/** @example { metrics: reaper.metrics, sweep: reaper.function, topics: [onCall] } */
+export interface ReaperAlarmsProps extends AlarmsOptions {
+  /** The metrics of the target. */
   readonly metrics: TargetMetrics
+  /** The function that sweeps it. */
   readonly sweep: IFunction
-  /** Told when an alarm goes off and when it is over. */
-  readonly topic?: ITopic
 }
 
 type Definition = {
@@ -64,33 +54,59 @@ type Definition = {
 
 /** The alarms of one target; each tells the paged person what it means and what to do first. */
 export class ReaperAlarms extends Construct {
-  readonly all: IAlarm[]
+  /** Those that were not left out. */
+  readonly byName: Readonly<Partial<Record<AlarmName, Alarm>>>
 
   constructor(scope: Construct, id: string, props: ReaperAlarmsProps) {
     super(scope, id)
-    const { metrics, topic } = props
-    this.all = Object.entries(definitions(props)).map(([name, definition]) => {
-      const alarm = new Alarm(this, name, {
-        alarmDescription: `${metrics.target}: ${definition.description}`,
-        metric: definition.metric,
-        threshold: definition.threshold,
-        comparisonOperator: definition.operator ?? ComparisonOperator.GREATER_THAN_THRESHOLD,
-        evaluationPeriods: definition.minutes,
-        datapointsToAlarm: definition.minutes,
-        treatMissingData: definition.missing ?? TreatMissingData.NOT_BREACHING,
-      })
-      if (topic) {
-        alarm.addAlarmAction(new SnsAction(topic))
-        alarm.addOkAction(new SnsAction(topic))
-      }
-      return alarm
+    const made: Partial<Record<AlarmName, Alarm>> = {}
+    for (const [key, definition] of Object.entries(definitions(props))) {
+      const name = key as AlarmName
+      const options = props[name] ?? {}
+      if (options !== false) made[name] = this.add(name, definition, options, props)
+    }
+    this.byName = made
+  }
+
+  private add(
+    name: AlarmName,
+    definition: Definition,
+    options: AlarmSetting,
+    props: ReaperAlarmsProps,
+  ): Alarm {
+    const alarm = new Alarm(this, name, {
+      alarmDescription: `${props.metrics.target}: ${definition.description}${said(options)}`,
+      metric: definition.metric,
+      threshold: options.threshold ?? definition.threshold,
+      comparisonOperator: definition.operator ?? ComparisonOperator.GREATER_THAN_THRESHOLD,
+      evaluationPeriods: options.minutes ?? definition.minutes,
+      datapointsToAlarm: options.minutes ?? definition.minutes,
+      treatMissingData: definition.missing ?? TreatMissingData.NOT_BREACHING,
     })
+    const topics = [props.topic ?? [], props.topics ?? [], options.topics ?? []].flat()
+    for (const topic of topics) {
+      alarm.addAlarmAction(new SnsAction(topic))
+      alarm.addOkAction(new SnsAction(topic))
+    }
+    alarm.addAlarmAction(...(props.actions ?? []), ...(options.actions ?? []))
+    return alarm
   }
 }
 
+/** What is set otherwise than the description says. */
+function said({ threshold, minutes }: AlarmSetting): string {
+  const set = [
+    ...(threshold === undefined ? [] : [`threshold ${threshold}`]),
+    ...(minutes === undefined ? [] : [`minutes ${minutes}`]),
+  ]
+  return set.length === 0 ? '' : ` (Set here: ${set.join(', ')}.)`
+}
+
 function definitions(props: ReaperAlarmsProps): Record<string, Definition> {
-  const { metrics, sweep, slotsUsedPercent = 80, reapedPerMinute = 20 } = props
-  const oldest = props.oldestTransaction ?? Duration.minutes(15)
+  const { metrics, sweep } = props
+  const slotsUsedPercent = 80
+  const reapedPerMinute = 20
+  const oldest = Duration.minutes(15)
   const perMinute = { statistic: 'Sum', period: MINUTE }
   const always: Record<string, Definition> = {
     SlotsUsed: {

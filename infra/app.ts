@@ -1,13 +1,13 @@
 import { App } from 'aws-cdk-lib'
-import { readContext, refusePlaceholders } from './context.ts'
+import { readContext } from './context.ts'
 import { addStacks } from './stacks.ts'
 
 const app = new App()
 try {
-  const context = readContext(app.node.tryGetContext('slotkeeper'))
   // The CDK knows an account only where it could deploy to it: examples are for looking at.
-  if (process.env.CDK_DEFAULT_ACCOUNT) refusePlaceholders(context)
-  addStacks(app, context)
+  const { CDK_DEFAULT_ACCOUNT: account, CDK_DEFAULT_REGION: region } = process.env
+  const deployment = account ? { account, region } : {}
+  addStacks(app, readContext(app.node.tryGetContext('slotkeeper'), deployment))
 } catch (error) {
   process.stderr.write(`slotkeeper: ${(error as Error).message}\n`)
   process.exit(1)

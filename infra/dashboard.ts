@@ -34,9 +34,12 @@ export interface ReaperDashboardProps {
 
 /** One page for one target: is there room, who takes it, what was done about it. */
 export class ReaperDashboard extends Construct {
+  readonly page: Dashboard
+
   constructor(scope: Construct, id: string, { metrics, alarms, logGroup }: ReaperDashboardProps) {
     super(scope, id)
     const dashboard = new Dashboard(this, 'Dashboard')
+    this.page = dashboard
     if (alarms.length > 0) dashboard.addWidgets(alarmStates(alarms))
     for (const row of metrics.set === 'full' ? fullRows(metrics) : essentialRows(metrics)) {
       dashboard.addWidgets(row)

@@ -3,14 +3,29 @@ import type { IConnectable } from 'aws-cdk-lib/aws-ec2'
 import { Effect, type IGrantable, type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import type { Endpoint, IDatabaseCluster, IDatabaseInstance } from 'aws-cdk-lib/aws-rds'
 import type { IConstruct, IDependable } from 'constructs'
+import { regionOfHost } from './hosts.ts'
 
-/** A server known by its address alone. */
+/**
+ * A server known by its address alone.
+ * @example { host: 'shop.abcdefghijkl.eu-central-1.rds.amazonaws.com' }
+ */
 export interface DatabaseAddress {
-  /** The name in its certificate: the endpoint itself, not an alias of yours. */
+  /**
+   * The name in its certificate: the endpoint itself, not an alias of yours.
+   * @example 'shop.abcdefghijkl.eu-central-1.rds.amazonaws.com'
+   */
   readonly host: string
-  /** @default 5432 */
+  /**
+   * The port of the server.
+   * @example 5433
+   * @default 5432
+   */
   readonly port?: number
-  /** `db-…` or `cluster-…`; needed for IAM authentication, which names it in the policy. */
+  /**
+   * What RDS calls the server; needed for IAM authentication, which names it in the policy.
+   * @example 'db-ABCDEFGHIJKLMNOPQRSTUVWXYZ'
+   * @default - none
+   */
   readonly resourceId?: string
 }
 
@@ -48,16 +63,13 @@ export function grantConnect(
     database.grantConnect(role, user)
     return
   }
-  if (!database.resourceId) {
-    throw new Error(
-      `${scope.node.path}: database.resourceId is missing; expected "db-…" or "cluster-…", which IAM authentication names`,
-    )
-  }
   const resourceName = `${database.resourceId}/${user}`
   const arn = Stack.of(scope).formatArn({
     service: 'rds-db',
     resource: 'dbuser',
     resourceName,
+    // The function signs its token for the region of the server.
+    region: regionOfHost(database.host),
     arnFormat: ArnFormat.COLON_RESOURCE_NAME,
   })
   role.addToPrincipalPolicy(

@@ -1,108 +1,83 @@
 import { Duration } from 'aws-cdk-lib'
-import type { IAlarm } from 'aws-cdk-lib/aws-cloudwatch'
+import type { Dashboard } from 'aws-cdk-lib/aws-cloudwatch'
 import type { Connections, IConnectable } from 'aws-cdk-lib/aws-ec2'
-import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam'
-import type { IKey } from 'aws-cdk-lib/aws-kms'
-import type { IFunction } from 'aws-cdk-lib/aws-lambda'
-import type { RetentionDays } from 'aws-cdk-lib/aws-logs'
-import type { Endpoint } from 'aws-cdk-lib/aws-rds'
-import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
-import type { ITopic } from 'aws-cdk-lib/aws-sns'
+import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam'
+import { Architecture, type IFunction } from 'aws-cdk-lib/aws-lambda'
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs'
 import { Construct, type IDependable } from 'constructs'
-import type { MetricSet } from '../lambda/core/measurements.ts'
-import { type PolicyInput, parsePolicy } from '../lambda/core/policy.ts'
-import type { Mode } from '../lambda/core/report.ts'
-import { type AlarmThresholds, ReaperAlarms, TargetMetrics } from './alarms.ts'
+import { parsePolicy } from '../lambda/core/policy.ts'
+import { ReaperAlarms, TargetMetrics } from './alarms.ts'
 import { sweepCode } from './assets.ts'
+import { refusal } from './checked.ts'
 import { ReaperDashboard } from './dashboard.ts'
-import { addressOf, admit, type Database, grantConnect } from './database.ts'
+import { addressOf, admit, grantConnect } from './database.ts'
 import { BundledFunction } from './function.ts'
-import { type Placement, PrivateEndpoints } from './network.ts'
+import { PrivateEndpoints } from './network.ts'
+import { propProblems } from './prop-problems.ts'
+import type { Auth, IamAuth, SecretAuth, SessionReaperProps } from './props.ts'
 import { ReaperRole } from './role.ts'
 import { NO_BACKLOG, SweepSchedule } from './schedule.ts'
+import { warnOfSecondSweep } from './second-sweep.ts'
 
 const MEMORY_MB = 128
 /** A sweep and its metrics end within half a minute; the next one comes after a whole one. */
 const TIMEOUT = Duration.seconds(45)
 
-/** How the function logs in: with a secret's password, or with IAM tokens. */
-export type Auth =
-  | {
-      readonly secret: ISecret
-      /** Where the secret is not encrypted with AWS's own key. */
-      readonly encryptionKey?: IKey
-    }
-  | { readonly iamUser: string }
-
-export interface SessionReaperProps extends Placement {
-  /** The dimension of the metrics. @default - the construct's id */
-  readonly target?: string
-  readonly database: Database
-  /** The instance of a cluster to sweep. @default - its writer */
-  readonly endpoint?: Endpoint
-  /** @default - the secret's, or `postgres` */
-  readonly databaseName?: string
-  readonly auth: Auth
-  /** `reap` ends sessions, `observe` only looks. There is no default. */
-  readonly mode: Mode
-  /** @default - idle for over 30 s, and all idle sessions once more than 5 are idle */
-  readonly policy?: PolicyInput
-  /** Makes the endpoints that the function needs in the VPC; once in a VPC. @default false */
-  readonly createEndpoints?: boolean
-  /** `emf` writes the metrics as log lines. @default cloudwatch */
-  readonly metrics?: 'cloudwatch' | 'emf'
-  /** @default full */
-  readonly metricSet?: MetricSet
-  /** @default Slotkeeper */
-  readonly namespace?: string
-  /** 10, 15, 20, 30 or 60 seconds. @default 1 minute */
-  readonly every?: Duration
-  /** Thresholds and the topic of the alarms, or `false` for none. @default - alarms without a topic */
-  readonly alarms?: (AlarmThresholds & { readonly topic?: ITopic }) | false
-  /** @default true */
-  readonly dashboard?: boolean
-  /** Keeps two sweeps from overlapping; takes one from the account's concurrency. @default true */
-  readonly reserveConcurrency?: boolean
-  /** @default one month */
-  readonly logRetention?: RetentionDays
-  /** Makes the database role at deploy, as the administrator whose secret this is. @default - you do */
-  readonly createRole?: { readonly adminSecret: ISecret; readonly adminEncryptionKey?: IKey }
-}
-
-/** Sweeps one PostgreSQL server every minute, with alarms and a dashboard. */
+/**
+ * Sweeps one PostgreSQL server every minute, with alarms and a dashboard.
+ * @example
+ * new SessionReaper(this, 'shop', { database, vpc, auth: { secret }, mode: 'observe' })
+ */
 export class SessionReaper extends Construct implements IConnectable {
+  /** What sweeps. */
   readonly function: IFunction
+  /** The function's role. */
+  readonly role: IRole
+  /** Where the function writes its lines. */
+  readonly logGroup: ILogGroup
+  /** The metrics, for alarms and dashboards of your own. */
   readonly metrics: TargetMetrics
-  readonly alarms: IAlarm[]
+  /**
+   * The alarms by their names, without those that were left out.
+   * @example reaper.alarms.Silent?.addAlarmAction(new SnsAction(pager))
+   */
+  readonly alarms: ReaperAlarms['byName']
+  /** The dashboard, unless it was left out. */
+  readonly dashboard?: Dashboard
+  /** The function's security groups, to open other ways for it. */
   readonly connections: Connections
 
-  /** @throws Error that names the path and the property: synthesis fails, and nothing is deployed */
+  /** @throws Error that names each property which is wrong: synthesis fails, and nothing is deployed */
   constructor(scope: Construct, id: string, props: SessionReaperProps) {
     super(scope, id)
-    const { namespace = 'Slotkeeper', metricSet = 'full' } = props
-    this.metrics = new TargetMetrics(namespace, props.target ?? id, metricSet)
+    const { namespace = 'Slotkeeper', metricSet = 'full', target = id } = props ?? {}
+    this.check({ ...props, target })
+    this.metrics = new TargetMetrics(namespace, target, metricSet)
     const sweep = this.addFunction(props, namespace)
     this.function = sweep.function
+    this.role = sweep.role
+    this.logGroup = sweep.logGroup
     this.connections = sweep.connections
     this.permit(sweep.role, props, namespace)
     this.connect(sweep, props)
     new SweepSchedule(this, 'Schedule', sweep.function, props.every)
     this.alarms = this.addAlarms(props)
     if (props.dashboard !== false) {
-      const { metrics, alarms } = this
-      new ReaperDashboard(this, 'Dashboard', { metrics, alarms, logGroup: sweep.logGroup })
+      const { metrics, logGroup } = this
+      const alarms = Object.values(this.alarms)
+      this.dashboard = new ReaperDashboard(this, 'Dashboard', { metrics, alarms, logGroup }).page
     }
+    warnOfSecondSweep(this, props.database, props.endpoint)
   }
 
   private addFunction(props: SessionReaperProps, namespace: string): BundledFunction {
-    const { auth, vpc, vpcSubnets, securityGroups, metricSet, logRetention } = props
-    const { code, policy } = sweepCode(this.checkedPolicy(props.policy))
+    const { vpc, vpcSubnets, securityGroups, metricSet } = props
+    const { code, policy } = sweepCode(JSON.stringify(props.policy ?? {}))
     const { host, port } = addressOf(props.database, props.endpoint)
-    const secret = 'secret' in auth ? auth.secret : undefined
-    const iamUser = 'iamUser' in auth ? auth.iamUser : undefined
+    const { secret, iamUser } = waysIn(props.auth)
     const environment = withoutAbsent({
       SLOTKEEPER_TARGET: this.metrics.target,
-      SLOTKEEPER_MODE: this.checkedMode(props.mode),
+      SLOTKEEPER_MODE: props.mode,
       SLOTKEEPER_POLICY: policy,
       SLOTKEEPER_HOST: host,
       SLOTKEEPER_PORT: port,
@@ -118,12 +93,16 @@ export class SessionReaper extends Construct implements IConnectable {
       description: `Slotkeeper sweeps ${this.metrics.target}`,
       code,
       timeout: TIMEOUT,
-      logRetention,
+      role: props.role,
+      logGroup: props.logGroup,
+      logRetention: props.logRetention,
+      logEncryptionKey: props.logEncryptionKey,
       vpc,
       vpcSubnets,
       securityGroups,
       options: {
-        memorySize: MEMORY_MB,
+        memorySize: props.memorySize ?? MEMORY_MB,
+        architecture: props.architecture ?? Architecture.ARM_64,
         environment,
         ...NO_BACKLOG,
         reservedConcurrentExecutions: props.reserveConcurrency === false ? undefined : 1,
@@ -131,14 +110,12 @@ export class SessionReaper extends Construct implements IConnectable {
     })
   }
 
-  private permit(role: Role, { auth, database, metrics }: SessionReaperProps, namespace: string) {
-    if (metrics !== 'emf') role.addToPolicy(putMetricData(namespace))
-    if ('secret' in auth) {
-      auth.secret.grantRead(role)
-      auth.encryptionKey?.grantDecrypt(role)
-    } else {
-      grantConnect(this, database, role, auth.iamUser)
-    }
+  private permit(role: IRole, { auth, database, metrics }: SessionReaperProps, namespace: string) {
+    if (metrics !== 'emf') role.addToPrincipalPolicy(putMetricData(namespace))
+    const { secret, encryptionKey, iamUser } = waysIn(auth)
+    secret?.grantRead(role)
+    encryptionKey?.grantDecrypt(role)
+    if (iamUser !== undefined) grantConnect(this, database, role, iamUser)
   }
 
   /** Opens the ways to the database and, where asked for, to the AWS APIs and for the role. */
@@ -149,7 +126,7 @@ export class SessionReaper extends Construct implements IConnectable {
     if (vpc && props.createEndpoints) {
       const services: ('secretsmanager' | 'monitoring')[] = []
       // The administrator's secret is read even where the sweep itself logs in by IAM.
-      if ('secret' in auth || props.createRole) services.push('secretsmanager')
+      if (waysIn(auth).secret || props.createRole) services.push('secretsmanager')
       if (props.metrics !== 'emf') services.push('monitoring')
       ways.push(
         new PrivateEndpoints(this, 'Endpoints', {
@@ -163,8 +140,9 @@ export class SessionReaper extends Construct implements IConnectable {
     if (props.createRole) {
       const role = new ReaperRole(this, 'Role', {
         ...props.createRole,
-        ...auth,
-        ...addressOf(database, props.endpoint),
+        ...waysIn(auth),
+        // Of a cluster, the writer: no other instance can make a role.
+        ...addressOf(database),
         ...sweep.placement,
       })
       // An address is known before the server behind it takes connections.
@@ -173,25 +151,32 @@ export class SessionReaper extends Construct implements IConnectable {
     }
   }
 
-  private addAlarms({ alarms }: SessionReaperProps): IAlarm[] {
-    if (alarms === false) return []
+  private addAlarms({ alarms }: SessionReaperProps): ReaperAlarms['byName'] {
+    if (alarms === false) return {}
     const { metrics, function: sweep } = this
-    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep }).all
+    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep }).byName
   }
 
-  /** An app in JavaScript has no compiler to miss it. */
-  private checkedMode(mode: Mode): Mode {
-    if (mode === 'reap' || mode === 'observe') return mode
-    throw new Error(`${this.node.path}: mode is ${mode}; expected "reap" or "observe"`)
+  private check(props: SessionReaperProps): void {
+    const { path } = this.node
+    const problems = [...propProblems(this, props), ...policyProblems(props)]
+    if (problems.length === 0) return
+    throw refusal(
+      path,
+      problems.map((problem) => `${path}: ${problem}`),
+    )
   }
+}
 
-  private checkedPolicy(input: PolicyInput = {}): string {
-    const policyJson = JSON.stringify(input)
-    // As the function will read it: JSON leaves out what is undefined.
-    const parsed = parsePolicy(JSON.parse(policyJson))
-    if (parsed.ok) return policyJson
-    throw new Error(`${this.node.path}: ${parsed.problems.join('; ')}`)
-  }
+function policyProblems({ policy = {} }: SessionReaperProps): string[] {
+  // As the function will read it: JSON leaves out what is undefined.
+  const parsed = parsePolicy(JSON.parse(JSON.stringify(policy)))
+  return parsed.ok ? [] : parsed.problems
+}
+
+/** Both ways to log in, of which one is given. */
+function waysIn(auth: Auth): Partial<SecretAuth & IamAuth> {
+  return auth
 }
 
 /** PutMetricData knows no resources; the condition holds it to one namespace. */

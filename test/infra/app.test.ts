@@ -4,7 +4,7 @@ import { App, Validations } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, test } from 'vitest'
-import { readContext, refusePlaceholders } from '../../infra/context.ts'
+import { readContext } from '../../infra/context.ts'
 import { addStacks } from '../../infra/stacks.ts'
 
 const one = {
@@ -16,7 +16,7 @@ const one = {
 const contextOf = (...targets: object[]) => ({ targets })
 const example = JSON.parse(readFileSync('cdk.json', 'utf8')).context.slotkeeper
 
-describe('a context that is not valid is refused in one line', () => {
+describe('a context that is not valid is refused, one problem in one line', () => {
   test.each<[string, unknown, string]>([
     ['none', undefined, 'context slotkeeper: missing; expected { "targets": [ … ] }'],
     ['no target', contextOf(), 'slotkeeper.targets: expected one or more targets'],
@@ -50,7 +50,10 @@ describe('a context that is not valid is refused in one line', () => {
     ['both', contextOf({ ...one, iamUser: 'x' }), 'expected either secretArn or iamUser'],
     [
       'half a network',
-      contextOf({ ...one, network: { vpcId: 'vpc-1' } }),
+      contextOf({
+        ...one,
+        network: { vpcId: 'vpc-0a1b2c3d', securityGroupId: 'sg-0a1b2c3d' },
+      }),
       'slotkeeper.targets[0].network.subnets: missing',
     ],
     [
@@ -65,12 +68,13 @@ describe('a context that is not valid is refused in one line', () => {
   })
 
   test('a placeholder, where it could be deployed', () => {
-    expect(() => refusePlaceholders(readContext(example))).toThrow(
+    const account = '111122223333'
+    expect(() => readContext(example)).not.toThrow()
+    expect(() => readContext(example, { account })).toThrow(
       /targets\[0\].host: "shop.xxxx.*is a placeholder/,
     )
     for (const host of [one.host, 'test.abc.rds.amazonaws.com', 'my-example-db.corp.internal']) {
-      const real = readContext(contextOf({ ...one, host }))
-      expect(() => refusePlaceholders(real)).not.toThrow()
+      expect(() => readContext(contextOf({ ...one, host }), { account })).not.toThrow()
     }
   })
 

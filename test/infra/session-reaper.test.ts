@@ -183,7 +183,7 @@ describe('the role may do what the sweep does, and nothing else', () => {
 
   test('IAM needs to know what to name', () => {
     expect(() => reaper({ auth: { iamUser: 'x' } })).toThrow(
-      'Test/Shop: database.resourceId is missing',
+      'Test/Shop: database.resourceId: missing',
     )
   })
 })
@@ -239,7 +239,7 @@ describe("the deployed variables are the function's own", () => {
   test.each(['observ', undefined])('mode %s fails the synthesis', (mode) => {
     // As an app in JavaScript has it.
     expect(() => reaper({ mode: mode as 'observe' })).toThrow(
-      `Test/Shop: mode is ${mode}; expected "reap" or "observe"`,
+      'Test/Shop: mode: expected "reap", "observe"',
     )
   })
 
@@ -376,9 +376,9 @@ describe('the alarms', () => {
       {
         alarms: {
           topic,
-          slotsUsedPercent: 70,
-          reapedPerMinute: 5,
-          oldestTransaction: Duration.hours(1),
+          SlotsUsed: { threshold: 70 },
+          Leak: { threshold: 5, minutes: 3 },
+          OldTransaction: { threshold: 3600 },
         },
       },
       stack,
