@@ -453,8 +453,27 @@ describe('connectionParameters', () => {
     expect(connectionParameters()).not.toHaveProperty('max_connections')
   })
 
-  test.each([0, 1.5, -1])('of %d is refused', (maxConnections) => {
-    expect(() => connectionParameters({ maxConnections })).toThrow('expected a whole number from 1')
+  test('ends idle sessions only where it is asked to', () => {
+    expect(connectionParameters()).not.toHaveProperty('idle_session_timeout')
+    expect(connectionParameters({ idleSessionTimeout: Duration.hours(1) })).toMatchObject({
+      idle_session_timeout: '3600000',
+    })
+  })
+
+  test.each<[object, string]>([
+    [{ maxConnections: 0 }, 'maxConnections: expected a whole number from 1'],
+    [{ maxConnections: 1.5 }, 'maxConnections: expected a whole number from 1'],
+    [{ maxConnections: -1 }, 'maxConnections: expected a whole number from 1'],
+    [{ maxConnections: 262_144 }, 'to 262143'],
+    [{ maxConnections: '500' }, 'maxConnections: expected a whole number from 1'],
+    [{ reservedConnections: 0 }, 'reservedConnections: expected a whole number from 1'],
+    [{ maxConnections: 8, reservedConnections: 5 }, 'PostgreSQL would not start'],
+    [{ idleSessionTimeout: 3600 }, 'idleSessionTimeout: expected a Duration'],
+    [{ idleSessionTimeout: Duration.days(25) }, 'at most 24 days'],
+    [{ idleSesionTimeout: Duration.hours(1) }, 'did you mean "idleSessionTimeout"?'],
+  ])('%j is refused', (props, said) => {
+    expect(() => connectionParameters(props)).toThrow(said)
+    expect(() => connectionParameters(props)).toThrow(/^connectionParameters: /)
   })
 })
 
