@@ -34,11 +34,20 @@ export class TargetMetrics {
   }
 }
 
-/** @example { metrics: reaper.metrics, sweep: reaper.function, topics: [onCall] } */
+/**
+ * What the alarms of one target watch.
+ * @example { metrics: reaper.metrics, sweep: reaper.function, topics: [onCall] }
+ */
 export interface ReaperAlarmsProps extends AlarmsOptions {
-  /** The metrics of the target. */
+  /**
+   * The metrics of the target.
+   * @example reaper.metrics
+   */
   readonly metrics: TargetMetrics
-  /** The function that sweeps it. */
+  /**
+   * The function that sweeps it.
+   * @example reaper.function
+   */
   readonly sweep: IFunction
 }
 

@@ -27,8 +27,20 @@ const LAST_VERDICTS = [
 ]
 
 export interface ReaperDashboardProps {
+  /**
+   * The metrics of the target.
+   * @example reaper.metrics
+   */
   readonly metrics: TargetMetrics
+  /**
+   * Whose states stand at the top.
+   * @example Object.values(reaper.alarms)
+   */
   readonly alarms: IAlarm[]
+  /**
+   * Where the lines of the sweeps are.
+   * @example reaper.logGroup
+   */
   readonly logGroup: ILogGroup
 }
 

@@ -42,14 +42,23 @@ export function addressOf(database: Database, endpoint?: Endpoint): { host: stri
 }
 
 /**
- * Opens the database's own security group to the function, where it has one. Asked for from the
- * function's side, so that the rule stands in its stack: in the database's it would close a circle.
+ * Opens the database's own security group to the function, where it has one. The rule stands in the
+ * function's stack: in the database's it would close a circle.
  * @returns what holds the rule, for those who wait for it
  */
 export function admit(database: Database, from: IConnectable): IDependable[] {
   if ('host' in database) return []
-  from.connections.allowToDefaultPort(database, 'Slotkeeper')
-  return [...database.connections.securityGroups, ...from.connections.securityGroups]
+  const { securityGroups: servers, defaultPort } = database.connections
+  const functions = from.connections.securityGroups
+  if (defaultPort === undefined) return []
+  for (const server of servers) {
+    for (const group of functions) {
+      server.addIngressRule(group, defaultPort, 'Slotkeeper', true)
+      // Beside a rule for everything the CDK would leave another one out, and warn of it.
+      if (!group.allowAllOutbound) group.addEgressRule(server, defaultPort, 'Slotkeeper')
+    }
+  }
+  return [...servers, ...functions]
 }
 
 /** Lets the role connect as one database user by IAM authentication, and as no other. */

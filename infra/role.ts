@@ -10,17 +10,40 @@ import { BundledFunction } from './function.ts'
 import type { Placement } from './network.ts'
 
 export interface ReaperRoleProps extends Placement {
-  /** Of a role that may make roles: the master user, for example. */
+  /**
+   * Of a role that may make roles: the master user, for example.
+   * @example database.secret
+   */
   readonly adminSecret: ISecret
-  /** Where that secret is not encrypted with AWS's own key. */
+  /**
+   * Where that secret is not encrypted with AWS's own key.
+   * @example Key.fromKeyArn(this, 'Key', arn)
+   */
   readonly adminEncryptionKey?: IKey
+  /**
+   * The server's endpoint; of a cluster, the writer's.
+   * @example database.clusterEndpoint.hostname
+   */
   readonly host: string
+  /**
+   * The server's port.
+   * @example '5432'
+   */
   readonly port: string
-  /** The reaper's: the role takes name and password from it. */
+  /**
+   * The reaper's: the role takes name and password from it.
+   * @example Secret.fromSecretNameV2(this, 'Secret', 'shop/slotkeeper')
+   */
   readonly secret?: ISecret
-  /** Likewise. */
+  /**
+   * Where that secret is not encrypted with AWS's own key.
+   * @example Key.fromKeyArn(this, 'Key', arn)
+   */
   readonly encryptionKey?: IKey
-  /** Or the role that logs in with IAM tokens. */
+  /**
+   * Or the role that logs in with IAM tokens.
+   * @example 'slotkeeper'
+   */
   readonly iamUser?: string
 }
 

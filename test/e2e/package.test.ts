@@ -62,10 +62,25 @@ function write(app: string, file: string, text: string): void {
   writeFileSync(join(folder, app, file), text)
 }
 
+const cdk = resolve('node_modules/.bin/cdk')
+
+/** An app as `cdk init` makes it, with the package. */
+function initialize(): void {
+  const app = join(folder, 'my-app')
+  mkdirSync(app)
+  run(app, cdk, 'init', 'app', '--language', 'typescript', '--generate-only')
+  // Its types are those of jest too, which is for its own test.
+  rmSync(join(app, 'test'), { recursive: true })
+  const config = readFileSync(join(app, 'tsconfig.json'), 'utf8')
+  write('my-app', 'tsconfig.json', config.replace('"jest",', ''))
+  install('my-app')
+}
+
 beforeAll(() => {
   run(cleanCopy(), 'npm', 'pack', '--pack-destination', folder)
   install('app')
-})
+  initialize()
+}, 120_000)
 
 const APP = `import { App, Stack } from 'aws-cdk-lib'
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
@@ -97,10 +112,10 @@ export const wrong: (PolicyInput | Partial<SessionReaperProps>)[] = [
 `
 
 /** The runtimes of the functions that an app has synthesized. */
-function runtimes(app: string, stack = 'Mine'): unknown[] {
+function runtimes(app: string, stack = 'Mine', last = true): unknown[] {
   const file = join(folder, app, 'cdk.out', `${stack}.template.json`)
   const { Resources } = JSON.parse(readFileSync(file, 'utf8'))
-  rmSync(join(folder, app, 'cdk.out'), { recursive: true })
+  if (last) rmSync(join(folder, app, 'cdk.out'), { recursive: true })
   return Object.values(
     Resources as Record<string, { Type: string; Properties: Record<string, unknown> }>,
   )
@@ -138,14 +153,6 @@ describe('an app in JavaScript of under 20 lines synthesizes a target', () => {
 
 test('an app as cdk init makes it synthesizes with cdk synth, whole', () => {
   const app = join(folder, 'my-app')
-  mkdirSync(app)
-  const cdk = resolve('node_modules/.bin/cdk')
-  run(app, cdk, 'init', 'app', '--language', 'typescript', '--generate-only')
-  // Its types are those of jest too, which is for its own test.
-  rmSync(join(app, 'test'), { recursive: true })
-  const config = readFileSync(join(app, 'tsconfig.json'), 'utf8')
-  write('my-app', 'tsconfig.json', config.replace('"jest",', ''))
-  install('my-app')
   const stack = readFileSync(join(app, 'lib/my-app-stack.ts'), 'utf8')
   const reaper = APP.slice(APP.indexOf('new SessionReaper'), APP.indexOf('app.synth'))
   const imports = APP.split('\n').slice(1, 3).join('\n')
@@ -195,6 +202,42 @@ test('the declarations stand by themselves: the compiler checks them too, whole'
   })()
   expect(found.split('\n').filter((line) => line.includes('slotkeeper'))).toEqual([])
 }, 120_000)
+
+test('each property has an example where an editor shows it', () => {
+  const types = join(folder, 'app/node_modules/slotkeeper/dist/types/import')
+  const properties = readdirSync(types)
+    .filter((file) => file.endsWith('.d.ts'))
+    .flatMap((file) => [
+      ...readFileSync(join(types, file), 'utf8').matchAll(/^export interface [\s\S]*?^\}/gm),
+    ])
+    .flatMap(([text]) => [
+      ...text.matchAll(/(?:^ {4}\/\*\*\n(?:^ {5}\*.*\n)+)?^ {4}readonly (\w+)/gm),
+    ])
+  expect(properties.length).toBeGreaterThan(50)
+  const bare = properties.filter(([text]) => !text.includes('@example')).map(([, name]) => name)
+  expect(bare).toEqual([])
+})
+
+describe('each example synthesizes without a warning', () => {
+  const examples = readdirSync('examples').filter((file) => file.endsWith('.ts'))
+  test.each(examples)(
+    '%s',
+    (file) => {
+      const app = join(folder, 'my-app')
+      cpSync(join(app, 'node_modules/slotkeeper/examples', file), join(app, file))
+      // The CDK's own check of templates, which the other tests leave out, gives warnings as well.
+      const env = { ...process.env, CDK_VALIDATION: undefined }
+      const synth = ['synth', '--strict', '--quiet', '--app', `npx tsx ${file}`]
+      expect(() => execFileSync(cdk, synth, { cwd: app, env, stdio: 'pipe' })).not.toThrow()
+      const stacks = readdirSync(join(app, 'cdk.out')).filter((f) => f.endsWith('.template.json'))
+      const sweeps = stacks.flatMap((f) =>
+        runtimes('my-app', f.replace('.template.json', ''), false),
+      )
+      expect(sweeps).toContain('nodejs24.x')
+    },
+    180_000,
+  )
+})
 
 test('its command line runs without anything installed, and says what the rehearsal lacks', () => {
   const app = join(folder, 'app')

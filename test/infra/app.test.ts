@@ -145,6 +145,30 @@ test('a target may have keys of its own, and no concurrency to itself', () => {
   expect(JSON.stringify(resources)).not.toContain('ReservedConcurrentExecutions')
 })
 
+test('a secret without the suffix of its ARN is allowed under any suffix, and under no other name', () => {
+  const secretArn = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop/slotkeeper'
+  const { Resources } = templateOf(synth({ ...one, secretArn }), 'Slotkeeper-shop')
+  const policies = (Object.values(Resources) as { Properties: Record<string, unknown> }[])
+    .map(({ Properties }) => JSON.stringify(Properties.PolicyDocument ?? ''))
+    .filter((policy) => policy.includes('GetSecretValue'))
+  expect(policies).toEqual([expect.stringContaining(`"Resource":"${secretArn}-??????"`)])
+})
+
+test('the outputs name what a person looks for first', () => {
+  const { Outputs, Resources } = templateOf(synth(one), 'Slotkeeper-shop')
+  const types = Object.fromEntries(
+    ['FunctionName', 'LogGroupName', 'DashboardName'].map((name) => [
+      name,
+      Resources[Outputs[name].Value.Ref].Type,
+    ]),
+  )
+  expect(types).toEqual({
+    FunctionName: 'AWS::Lambda::Function',
+    LogGroupName: 'AWS::Logs::LogGroup',
+    DashboardName: 'AWS::CloudWatch::Dashboard',
+  })
+})
+
 test('what targets share: the topic, its subscription, and an overview of many', () => {
   const types = (app: App) =>
     Object.values(templateOf(app, 'Slotkeeper').Resources).map(
