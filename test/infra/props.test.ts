@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { App, Stack, Tags } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
@@ -15,7 +16,7 @@ import {
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { Topic } from 'aws-cdk-lib/aws-sns'
 import { describe, expect, test } from 'vitest'
-import { SessionReaper, type SessionReaperProps } from '../../infra/index.ts'
+import { connectionParameters, SessionReaper, type SessionReaperProps } from '../../infra/index.ts'
 
 const HOST = 'shop.c1a2b3c4d5e6.eu-central-1.rds.amazonaws.com'
 
@@ -211,5 +212,35 @@ describe('the server', () => {
     })
     template.resourceCountIs('AWS::EC2::SecurityGroupEgress', allowAllOutbound ? 0 : 1)
     expect(group).toBeDefined()
+  })
+})
+
+describe('docs/operations.md names every property', () => {
+  const document = readFileSync('docs/operations.md', 'utf8')
+
+  /** What a refusal of an unknown key lists. */
+  const keysOf = (run: () => unknown) => {
+    try {
+      run()
+    } catch (error) {
+      return /unknown key; expected an object with (.+), found/
+        .exec(String(error))?.[1]
+        ?.split(', ')
+    }
+    return undefined
+  }
+
+  test.each<[string, () => unknown]>([
+    ['SessionReaper', () => reap(newStack(), { '?': 1 } as object)],
+    ['auth', () => reap(newStack(), { auth: { '?': 1 } as never })],
+    ['database', () => reap(newStack(), { database: { host: HOST, '?': 1 } as never })],
+    ['alarms', () => reap(newStack(), { alarms: { '?': 1 } as never })],
+    ['one alarm', () => reap(newStack(), { alarms: { Silent: { '?': 1 } as never } })],
+    ['createRole', () => reap(newStack(), { createRole: { '?': 1 } as never })],
+    ['connectionParameters', () => connectionParameters({ '?': 1 } as object)],
+  ])('of %s', (_, run) => {
+    const keys = keysOf(run) ?? []
+    expect(keys.length).toBeGreaterThan(1)
+    for (const key of keys) expect(document).toMatch(new RegExp(`[\`{ ]${key}[\`,} ]`))
   })
 })
