@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { METRIC_SETS } from '../lambda/core/measurements.ts'
 import { parsePolicy } from '../lambda/core/policy.ts'
-import { brief, describe, list, oneOf, record, text, uniqueNames } from '../lambda/core/schema.ts'
+import { brief, describe, list, oneOf, record, text } from '../lambda/core/schema.ts'
 import {
   keyArnProblem,
   type Place,
@@ -54,10 +54,7 @@ const targetSchema = record({
 const contextSchema = record({
   email: v.optional(v.pipe(text('an address'), v.email('expected an e-mail address'))),
   dashboards: v.optional(flag, true),
-  targets: v.pipe(
-    list(targetSchema, 'one or more targets'),
-    uniqueNames('an earlier target has this one'),
-  ),
+  targets: list(targetSchema, 'one or more targets'),
 })
 
 /** What `cdk.json` says under `slotkeeper`. */
@@ -79,17 +76,31 @@ export function readContext(input: unknown, deployment: Omit<Place, 'partition'>
   }
   const result = v.safeParse(contextSchema, input)
   const { targets } = (input ?? {}) as { targets?: unknown }
+  const given: unknown[] = Array.isArray(targets) ? targets : []
   const problems = [
     ...(result.issues ?? []).map((issue) => describe('slotkeeper', issue)),
-    ...(Array.isArray(targets) ? targets : []).flatMap((target, index) =>
+    ...given.flatMap((target, index) =>
       typeof target === 'object' && target !== null
-        ? targetProblems(`slotkeeper.targets[${index}]`, target, deployment)
+        ? [
+            ...nameProblems(given, index),
+            ...targetProblems(`slotkeeper.targets[${index}]`, target, deployment),
+          ]
         : [],
     ),
     ...(deployment.account === undefined ? [] : placeholders('slotkeeper', input)),
   ]
   if (result.success && problems.length === 0) return result.output
   throw refusal('context slotkeeper', problems, 'context ')
+}
+
+function nameProblems(targets: unknown[], index: number): string[] {
+  const nameOf = (target: unknown) => (target as Unchecked | null)?.name
+  const name = nameOf(targets[index])
+  const earlier = targets.findIndex((target) => nameOf(target) === name)
+  if (name === undefined || earlier === index) return []
+  return [
+    `slotkeeper.targets[${index}].name: expected a name of its own: targets[${earlier}] has this one, found ${brief(name)}`,
+  ]
 }
 
 /** What is wrong between the keys of one target, each of which may be right by itself. */

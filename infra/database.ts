@@ -1,4 +1,4 @@
-import { ArnFormat, Stack, Token } from 'aws-cdk-lib'
+import { ArnFormat, Stack, Tokenization } from 'aws-cdk-lib'
 import type { IConnectable } from 'aws-cdk-lib/aws-ec2'
 import { Effect, type IGrantable, type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import type { Endpoint, IDatabaseCluster, IDatabaseInstance } from 'aws-cdk-lib/aws-rds'
@@ -38,7 +38,7 @@ export function addressOf(database: Database, endpoint?: Endpoint): { host: stri
   const { hostname, port } =
     endpoint ??
     ('clusterEndpoint' in database ? database.clusterEndpoint : database.instanceEndpoint)
-  return { host: hostname, port: Token.asString(port) }
+  return { host: hostname, port: Tokenization.stringifyNumber(port) }
 }
 
 /**

@@ -1,13 +1,13 @@
 import { Stack, Token } from 'aws-cdk-lib'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
-import type { Endpoint, IDatabaseCluster, IDatabaseInstance } from 'aws-cdk-lib/aws-rds'
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
 import type { IConstruct } from 'constructs'
+import { parsePolicy } from '../lambda/core/policy.ts'
 import { isComplete, type Place, partitionOf, placeProblem, secretArnProblem } from './arns.ts'
-import { hostProblem } from './hosts.ts'
+import { databaseProblems } from './database-problems.ts'
 import { isPlaceholder } from './placeholders.ts'
 import { shapeProblems } from './prop-checks.ts'
-import type { IamAuth, SecretAuth, SessionReaperProps } from './props.ts'
+import type { SecretAuth, SessionReaperProps } from './props.ts'
 
 /** Properties that have the right form by themselves; of the others, only that they were given. */
 type Sound = Partial<SessionReaperProps>
@@ -26,12 +26,25 @@ export function propProblems(scope: IConstruct, props: SessionReaperProps): stri
     ...networkProblems(sound),
     ...logProblems(sound),
     ...secretProblems(scope, sound),
+    ...policyProblems(props.policy),
   ]
+}
+
+function policyProblems(policy: unknown = {}): string[] {
+  let json: string
+  try {
+    json = JSON.stringify(policy) ?? 'null'
+  } catch (error) {
+    return [`policy: expected what JSON can hold: ${(error as Error).message.split('\n')[0]}`]
+  }
+  // As the function will read it: JSON leaves out what is undefined.
+  const parsed = parsePolicy(JSON.parse(json))
+  return parsed.ok ? [] : parsed.problems
 }
 
 /** Any value: JavaScript may have put it there. */
 function authProblems(auth: unknown): string[] {
-  if (typeof auth !== 'object' || auth === null) return []
+  if (typeof auth !== 'object' || auth === null || Array.isArray(auth)) return []
   const { secret, iamUser, encryptionKey } = auth as Record<string, unknown>
   if (secret !== undefined && iamUser !== undefined) {
     return ['auth: expected { secret } or { iamUser }, found both']
@@ -43,67 +56,6 @@ function authProblems(auth: unknown): string[] {
     return ['auth.encryptionKey: expected secret beside it: it is the key of that secret']
   }
   return []
-}
-
-function databaseProblems(scope: IConstruct, sound: Sound): string[] {
-  const { database, endpoint, auth, vpc } = sound
-  if (database === undefined) return []
-  const problems: string[] = []
-  if ('host' in database) {
-    const { host, resourceId } = database
-    if (!Token.isUnresolved(Stack.of(scope).account) && isPlaceholder(host)) {
-      problems.push(
-        `database.host: "${host}" is a placeholder; expected the endpoint of your server`,
-      )
-    }
-    if (endpoint) {
-      problems.push('endpoint: expected none beside database.host, which is the endpoint')
-    }
-    if (iamUserOf(auth) !== undefined && resourceId === undefined) {
-      problems.push(
-        'database.resourceId: missing; expected "db-…" or "cluster-…", which IAM authentication names',
-      )
-    }
-    return problems
-  }
-  if (!vpc) {
-    problems.push(
-      'vpc: missing; expected the VPC of the rds instance or cluster (for one that is publicly accessible, database: { host } needs none)',
-    )
-  }
-  return [...problems, ...endpointProblems(database, endpoint)]
-}
-
-function endpointProblems(
-  database: IDatabaseInstance | IDatabaseCluster,
-  endpoint?: Endpoint,
-): string[] {
-  if (!('clusterEndpoint' in database)) {
-    if (endpoint) return ['endpoint: expected none beside an instance, which has one endpoint']
-    return hostProblems('database', database.instanceEndpoint)
-  }
-  if (endpoint === undefined) return []
-  if (endpoint.hostname === readerOf(database)) {
-    return [
-      'endpoint: this is the reader endpoint, a different instance with each connection; expected one of instanceEndpoints',
-    ]
-  }
-  return hostProblems('endpoint', endpoint)
-}
-
-/** Of an endpoint that is known already: of an imported server. */
-function hostProblems(path: string, { hostname }: Endpoint): string[] {
-  const problem = Token.isUnresolved(hostname) ? undefined : hostProblem(hostname)
-  return problem === undefined ? [] : [`${path}: ${problem}, found "${hostname}"`]
-}
-
-function readerOf(cluster: IDatabaseCluster): string | undefined {
-  try {
-    return cluster.clusterReadEndpoint.hostname
-  } catch {
-    // An imported cluster may not know it, and says so by an exception.
-    return undefined
-  }
 }
 
 /** What is in vain outside of a VPC. */
@@ -138,10 +90,6 @@ function secretProblems(scope: IConstruct, { auth, createRole }: Sound): string[
       createRole?.adminEncryptionKey,
     ),
   ]
-}
-
-function iamUserOf(auth: Sound['auth']): string | undefined {
-  return (auth as Partial<IamAuth> | undefined)?.iamUser
 }
 
 /** Of an imported secret: one that this app makes has an ARN which only the deployment knows. */

@@ -1,7 +1,8 @@
-import { Annotations } from 'aws-cdk-lib'
+import { Annotations, Stack } from 'aws-cdk-lib'
 import type { Endpoint, IDatabaseCluster } from 'aws-cdk-lib/aws-rds'
 import type { IConstruct } from 'constructs'
 import { addressOf, type Database } from './database.ts'
+import type { SessionReaperProps } from './props.ts'
 
 type Swept = {
   by: IConstruct
@@ -47,4 +48,24 @@ function sweptBy(by: IConstruct, database: Database, endpoint?: Endpoint): Swept
   const address = addressIn(endpoint)
   if (!('clusterEndpoint' in database)) return { by, address, writer: false }
   return { by, address, cluster: database, writer: !endpoint || address === addressIn() }
+}
+
+/** Who has which name in the metrics of an account and region, by the root of the constructs. */
+const names = new WeakMap<IConstruct, Map<string, string>>()
+
+/** Two reapers of one name would publish into the same metrics, and each alarm would watch both. */
+export function nameProblems(
+  by: IConstruct,
+  { target, namespace = 'Slotkeeper' }: Pick<SessionReaperProps, 'target' | 'namespace'>,
+): string[] {
+  const { account, region } = Stack.of(by)
+  const key = JSON.stringify([account, region, namespace, target])
+  const taken = names.get(by.node.root) ?? new Map<string, string>()
+  names.set(by.node.root, taken)
+  const other = taken.get(key)
+  if (other !== undefined) {
+    return [`target: expected a name of its own, found "${target}", which ${other} has`]
+  }
+  taken.set(key, by.node.path)
+  return []
 }

@@ -5,7 +5,6 @@ import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Architecture, type IFunction } from 'aws-cdk-lib/aws-lambda'
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs'
 import { Construct, type IDependable } from 'constructs'
-import { parsePolicy } from '../lambda/core/policy.ts'
 import { ReaperAlarms, TargetMetrics } from './alarms.ts'
 import { sweepCode } from './assets.ts'
 import { refusal } from './checked.ts'
@@ -17,7 +16,7 @@ import { propProblems } from './prop-problems.ts'
 import type { Auth, IamAuth, SecretAuth, SessionReaperProps } from './props.ts'
 import { ReaperRole } from './role.ts'
 import { NO_BACKLOG, SweepSchedule } from './schedule.ts'
-import { warnOfSecondSweep } from './second-sweep.ts'
+import { nameProblems, warnOfSecondSweep } from './second-sweep.ts'
 
 const MEMORY_MB = 128
 /** A sweep and its metrics end within half a minute; the next one comes after a whole one. */
@@ -159,19 +158,13 @@ export class SessionReaper extends Construct implements IConnectable {
 
   private check(props: SessionReaperProps): void {
     const { path } = this.node
-    const problems = [...propProblems(this, props), ...policyProblems(props)]
+    const problems = [...propProblems(this, props), ...nameProblems(this, props)]
     if (problems.length === 0) return
     throw refusal(
       path,
       problems.map((problem) => `${path}: ${problem}`),
     )
   }
-}
-
-function policyProblems({ policy = {} }: SessionReaperProps): string[] {
-  // As the function will read it: JSON leaves out what is undefined.
-  const parsed = parsePolicy(JSON.parse(JSON.stringify(policy)))
-  return parsed.ok ? [] : parsed.problems
 }
 
 /** Both ways to log in, of which one is given. */

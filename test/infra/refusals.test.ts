@@ -1,6 +1,6 @@
 import { App, Aws, CfnParameter, Duration, Fn, Stack } from 'aws-cdk-lib'
 import { Annotations, Match } from 'aws-cdk-lib/assertions'
-import { Vpc } from 'aws-cdk-lib/aws-ec2'
+import { InstanceType, SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2'
 import {
   AuroraPostgresEngineVersion,
   ClusterInstance,
@@ -8,6 +8,7 @@ import {
   DatabaseClusterEngine,
   DatabaseInstance,
   DatabaseInstanceEngine,
+  DatabaseInstanceReadReplica,
   Endpoint,
   MysqlEngineVersion,
   PostgresEngineVersion,
@@ -253,12 +254,13 @@ describe('cdk.json', () => {
       targets: [wrong, { ...iam, resourceId: undefined, policy: { keep: -1 } }],
     }
     const found = refusalOf(() => readContext(context)) ?? ''
-    expect(found).toMatch(/^context slotkeeper has 6 problems:\n/)
+    expect(found).toMatch(/^context slotkeeper has 7 problems:\n/)
     expect(found.match(/^ {2}slotkeeper\S*(?=: )/gm)?.sort()).toEqual([
       '  slotkeeper.emial',
       '  slotkeeper.targets[0].host',
       '  slotkeeper.targets[0].metrics',
       '  slotkeeper.targets[0].mode',
+      '  slotkeeper.targets[1].name',
       '  slotkeeper.targets[1].policy.keep',
       '  slotkeeper.targets[1].resourceId',
     ])
@@ -291,6 +293,23 @@ const clusterOf = (stack: Stack) =>
     readers: [ClusterInstance.serverlessV2('reader')],
     vpc: new Vpc(stack, 'Vpc'),
   })
+
+const WRITER = 'shop.cluster-c1a2b3c4d5e6.eu-central-1.rds.amazonaws.com'
+const importedCluster = (stack: Stack, attributes: object) => ({
+  database: DatabaseCluster.fromDatabaseClusterAttributes(stack, 'Imported', {
+    clusterIdentifier: 'shop',
+    ...attributes,
+  }),
+})
+const importedInstance = (stack: Stack, attributes: object = {}) => ({
+  database: DatabaseInstance.fromDatabaseInstanceAttributes(stack, 'Imported', {
+    instanceIdentifier: 'shop',
+    instanceEndpointAddress: HOST,
+    port: 5432,
+    securityGroups: [SecurityGroup.fromSecurityGroupId(stack, 'Group', 'sg-0a1b2c3d')],
+    ...attributes,
+  }),
+})
 
 describe('the construct', () => {
   test.each(HOSTS)('database.host %j', (host, said) => {
@@ -450,6 +469,55 @@ describe('the construct', () => {
       }),
       'the reader endpoint',
     ],
+    ['policy', () => ({ policy: { keep: 1n } }), 'expected what JSON can hold'],
+    [
+      'database',
+      (stack) => ({ ...importedCluster(stack, {}), vpc: new Vpc(stack, 'Vpc') }),
+      'a cluster that was imported with its endpoint and port',
+    ],
+    [
+      'database',
+      (stack) => ({
+        ...importedCluster(stack, {
+          clusterEndpointAddress: 'shop.cluster-ro-c1a2b3.eu-central-1.rds.amazonaws.com',
+          port: 5432,
+        }),
+        vpc: new Vpc(stack, 'Vpc'),
+      }),
+      'the reader endpoint',
+    ],
+    [
+      'database',
+      (stack) => ({
+        ...importedCluster(stack, { clusterEndpointAddress: WRITER, port: 5432 }),
+        vpc: new Vpc(stack, 'Vpc'),
+        auth: { iamUser: 'x' },
+      }),
+      'imported with its clusterResourceIdentifier',
+    ],
+    [
+      'database',
+      (stack) => ({
+        ...importedInstance(stack),
+        vpc: new Vpc(stack, 'Vpc'),
+        auth: { iamUser: 'x' },
+      }),
+      'imported with its instanceResourceId',
+    ],
+    [
+      'createRole',
+      (stack) => {
+        const source = instanceOf(stack)
+        const database = new DatabaseInstanceReadReplica(stack, 'Replica', {
+          sourceDatabaseInstance: source,
+          instanceType: new InstanceType('t4g.micro'),
+          vpc: source.vpc,
+        })
+        const adminSecret = Secret.fromSecretNameV2(stack, 'Admin', 'shop/administrator')
+        return { database, vpc: source.vpc, createRole: { adminSecret } }
+      },
+      'a read replica, which takes no CREATE ROLE',
+    ],
     [
       'auth.secret',
       (stack) => ({ auth: { secret: Secret.fromSecretNameV2(stack, 'Named', 'shop-reaper') } }),
@@ -515,12 +583,38 @@ describe('the construct', () => {
         },
       }),
     ],
+    [
+      'an imported instance',
+      (stack) => ({ ...importedInstance(stack), vpc: new Vpc(stack, 'Vpc') }),
+    ],
+    [
+      'an imported instance, by IAM',
+      (stack) => ({
+        ...importedInstance(stack, { instanceResourceId: 'db-ABC' }),
+        vpc: new Vpc(stack, 'Vpc'),
+        auth: { iamUser: 'x' },
+      }),
+    ],
+    [
+      'an imported cluster, by IAM',
+      (stack) => ({
+        ...importedCluster(stack, {
+          clusterEndpointAddress: WRITER,
+          port: 5432,
+          clusterResourceIdentifier: 'cluster-ABC',
+        }),
+        vpc: new Vpc(stack, 'Vpc'),
+        auth: { iamUser: 'x' },
+      }),
+    ],
     ['a secret of this app', (stack) => ({ auth: { secret: new Secret(stack, 'Own') } })],
   ])('takes %s', (_, different) => {
     const base = { database: { host: HOST, resourceId: 'db-ABC' } }
-    expect(
-      refusalOf(() => construct((stack) => ({ ...base, ...different(stack) }))),
-    ).toBeUndefined()
+    const found = refusalOf(() => {
+      const { node } = construct((stack) => ({ ...base, ...different(stack) }))
+      ;(node.root as App).synth()
+    })
+    expect(found).toBeUndefined()
   })
 
   test('a stack without a known place has no place to compare, and placeholders may stand', () => {
@@ -562,6 +656,17 @@ describe('the construct', () => {
       'vpc',
     ])
   })
+})
+
+test('a name that another reaper has in the same metrics', () => {
+  const app = new App()
+  const env = { account: ACCOUNT, region: 'eu-central-1' }
+  construct(() => ({}), new Stack(app, 'One', { env }))
+  const again = (id: string, different: Record<string, unknown>) =>
+    refusalOf(() => construct(() => different, new Stack(app, id, { env })))
+  expectRefusal(again('Two', {}), 'Two/Shop: target', 'which One/Shop has')
+  expect(again('Three', { target: 'other' })).toBeUndefined()
+  expect(again('Four', { namespace: 'Other' })).toBeUndefined()
 })
 
 describe('a server that two reapers sweep', () => {
