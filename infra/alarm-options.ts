@@ -1,4 +1,4 @@
-import type { IAlarmAction } from 'aws-cdk-lib/aws-cloudwatch'
+import type { Alarm, IAlarmAction } from 'aws-cdk-lib/aws-cloudwatch'
 import type { ITopic } from 'aws-cdk-lib/aws-sns'
 
 /**
@@ -117,3 +117,9 @@ export interface AlarmsOptions extends AlarmsDefaults {
    */
   readonly Throttles?: AlarmSetting | false
 }
+
+/**
+ * The alarms that were made, each by its name.
+ * @example reaper.alarms.Silent?.addAlarmAction(new SnsAction(pager))
+ */
+export type AlarmsByName = { readonly [Name in AlarmName]?: Alarm }

@@ -9,7 +9,7 @@ import {
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import { Construct } from 'constructs'
-import type { AlarmName, AlarmSetting, AlarmsOptions } from './alarm-options.ts'
+import type { AlarmName, AlarmSetting, AlarmsByName, AlarmsOptions } from './alarm-options.ts'
 import type { MetricSet } from './options.ts'
 
 const MINUTE = Duration.minutes(1)
@@ -64,7 +64,7 @@ type Definition = {
 /** The alarms of one target; each tells the paged person what it means and what to do first. */
 export class ReaperAlarms extends Construct {
   /** Those that were not left out. */
-  readonly byName: Readonly<Partial<Record<AlarmName, Alarm>>>
+  readonly byName: AlarmsByName
 
   constructor(scope: Construct, id: string, props: ReaperAlarmsProps) {
     super(scope, id)

@@ -1,5 +1,11 @@
 // What `import … from 'slotkeeper'` gives to a CDK app.
-export type { AlarmName, AlarmSetting, AlarmsDefaults, AlarmsOptions } from './alarm-options.ts'
+export type {
+  AlarmName,
+  AlarmSetting,
+  AlarmsByName,
+  AlarmsDefaults,
+  AlarmsOptions,
+} from './alarm-options.ts'
 export { ReaperAlarms, type ReaperAlarmsProps, TargetMetrics } from './alarms.ts'
 export { OverviewDashboard, ReaperDashboard, type ReaperDashboardProps } from './dashboard.ts'
 export type { Database, DatabaseAddress } from './database.ts'

@@ -5,6 +5,7 @@ import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Architecture, type IFunction } from 'aws-cdk-lib/aws-lambda'
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs'
 import { Construct, type IDependable } from 'constructs'
+import type { AlarmsByName } from './alarm-options.ts'
 import { ReaperAlarms, TargetMetrics } from './alarms.ts'
 import { sweepCode } from './assets.ts'
 import { refusal } from './checked.ts'
@@ -40,7 +41,7 @@ export class SessionReaper extends Construct implements IConnectable {
    * The alarms by their names, without those that were left out.
    * @example reaper.alarms.Silent?.addAlarmAction(new SnsAction(pager))
    */
-  readonly alarms: ReaperAlarms['byName']
+  readonly alarms: AlarmsByName
   /** The dashboard, unless it was left out. */
   readonly dashboard?: Dashboard
   /** The function's security groups, to open other ways for it. */
@@ -150,7 +151,7 @@ export class SessionReaper extends Construct implements IConnectable {
     }
   }
 
-  private addAlarms({ alarms }: SessionReaperProps): ReaperAlarms['byName'] {
+  private addAlarms({ alarms }: SessionReaperProps): AlarmsByName {
     if (alarms === false) return {}
     const { metrics, function: sweep } = this
     return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep }).byName
