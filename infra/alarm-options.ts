@@ -8,7 +8,7 @@ import type { ITopic } from 'aws-cdk-lib/aws-sns'
 export type AlarmName = Exclude<keyof AlarmsOptions, keyof AlarmsDefaults>
 
 /**
- * When one alarm goes off, and who else is told.
+ * When one alarm goes off.
  * @example { threshold: 90, minutes: 5 }
  */
 export interface AlarmSetting {
@@ -19,11 +19,18 @@ export interface AlarmSetting {
    */
   readonly threshold?: number
   /**
-   * How many minutes in a row, from 1 to 1438.
+   * How many minutes in a row, from 1 to 1437.
    * @example 5
    * @default - as docs/operations.md says
    */
   readonly minutes?: number
+}
+
+/**
+ * When one alarm goes off, and who else is told.
+ * @example { threshold: 90, topics: [pager] }
+ */
+export interface AlarmOptions extends AlarmSetting {
   /**
    * Topics of this alarm alone, beside those of all.
    * @example [pager]
@@ -73,49 +80,49 @@ export interface AlarmsOptions extends AlarmsDefaults {
    * @example { threshold: 90, minutes: 5 }
    * @default - as docs/operations.md says
    */
-  readonly SlotsUsed?: AlarmSetting | false
+  readonly SlotsUsed?: AlarmOptions | false
   /**
    * Every slot is taken.
    * @example { topics: [pager] }
    * @default - as docs/operations.md says
    */
-  readonly Exhausted?: AlarmSetting | false
+  readonly Exhausted?: AlarmOptions | false
   /**
    * No sweep succeeded.
    * @example { topics: [pager] }
    * @default - as docs/operations.md says
    */
-  readonly Silent?: AlarmSetting | false
+  readonly Silent?: AlarmOptions | false
   /**
    * Sessions come back as fast as they are reaped.
    * @example { threshold: 50 }
    * @default - as docs/operations.md says
    */
-  readonly Leak?: AlarmSetting | false
+  readonly Leak?: AlarmOptions | false
   /**
    * The server refused to end sessions that the policy condemns.
    * @example { minutes: 10 }
    * @default - as docs/operations.md says
    */
-  readonly Refused?: AlarmSetting | false
+  readonly Refused?: AlarmOptions | false
   /**
    * A transaction is open for long; the threshold is in seconds.
    * @example { threshold: 3600 }
    * @default - as docs/operations.md says
    */
-  readonly OldTransaction?: AlarmSetting | false
+  readonly OldTransaction?: AlarmOptions | false
   /**
    * The function failed.
    * @example false
    * @default - as docs/operations.md says
    */
-  readonly Errors?: AlarmSetting | false
+  readonly Errors?: AlarmOptions | false
   /**
    * Invocations of the function were throttled.
    * @example false
    * @default - as docs/operations.md says
    */
-  readonly Throttles?: AlarmSetting | false
+  readonly Throttles?: AlarmOptions | false
 }
 
 /**

@@ -9,7 +9,13 @@ import {
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import { Construct } from 'constructs'
-import type { AlarmName, AlarmSetting, AlarmsByName, AlarmsOptions } from './alarm-options.ts'
+import type {
+  AlarmName,
+  AlarmOptions,
+  AlarmSetting,
+  AlarmsByName,
+  AlarmsOptions,
+} from './alarm-options.ts'
 import type { MetricSet } from './options.ts'
 
 const MINUTE = Duration.minutes(1)
@@ -80,7 +86,7 @@ export class ReaperAlarms extends Construct {
   private add(
     name: AlarmName,
     definition: Definition,
-    options: AlarmSetting,
+    options: AlarmOptions,
     props: ReaperAlarmsProps,
   ): Alarm {
     const alarm = new Alarm(this, name, {

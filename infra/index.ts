@@ -1,6 +1,7 @@
 // What `import … from 'slotkeeper'` gives to a CDK app.
 export type {
   AlarmName,
+  AlarmOptions,
   AlarmSetting,
   AlarmsByName,
   AlarmsDefaults,

@@ -1,7 +1,7 @@
 import { RetentionDays } from 'aws-cdk-lib/aws-logs'
 import * as v from 'valibot'
 import { describe, list, oneOf, record } from '../lambda/core/schema.ts'
-import type { AlarmSetting, AlarmsOptions } from './alarm-options.ts'
+import type { AlarmOptions, AlarmsOptions } from './alarm-options.ts'
 import { checked, flag, wholeBetween } from './checked.ts'
 import type { DatabaseAddress } from './database.ts'
 import { hostProblem } from './hosts.ts'
@@ -18,8 +18,8 @@ import { PERIODS_S } from './schedule.ts'
 /** A schema for each property, which the compiler holds complete. */
 type Entries<T> = Record<keyof T, v.GenericSchema>
 
-/** CloudWatch evaluates a day at most of an alarm by the minute; two minutes are slack. */
-const MOST_MINUTES = 1438
+/** CloudWatch evaluates a day at most of an alarm by the minute; three minutes are slack. */
+const MOST_MINUTES = 1437
 
 /** Accepted forms of what has no default. */
 const REQUIRED: Record<string, string> = {
@@ -73,7 +73,7 @@ const alarm = v.optional(
       minutes: v.optional(wholeBetween(1, MOST_MINUTES)),
       topics,
       actions,
-    } satisfies Entries<AlarmSetting>),
+    } satisfies Entries<AlarmOptions>),
   ),
 )
 
