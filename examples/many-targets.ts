@@ -37,7 +37,7 @@ const reapers = SERVERS.map(({ name, host }) => {
     auth: { secret: Secret.fromSecretNameV2(stack, 'Secret', `${name}/slotkeeper`) },
     mode: 'observe',
     policy,
-    alarms: { topics: [team], Throttles: false },
+    alarms: { topics: [team], OldTransaction: false },
     // A young account has no concurrency to reserve.
     reserveConcurrency: false,
   })

@@ -72,7 +72,7 @@ export interface AlarmsDefaults {
 
 /**
  * The alarms of a reaper, each by its name: `false` leaves it out.
- * @example { topics: [onCall], Silent: { topics: [pager] }, Throttles: false }
+ * @example { topics: [onCall], Silent: { topics: [pager] }, Leak: false }
  */
 export interface AlarmsOptions extends AlarmsDefaults {
   /**
@@ -111,18 +111,6 @@ export interface AlarmsOptions extends AlarmsDefaults {
    * @default - as docs/operations.md says
    */
   readonly OldTransaction?: AlarmOptions | false
-  /**
-   * The function failed.
-   * @example false
-   * @default - as docs/operations.md says
-   */
-  readonly Errors?: AlarmOptions | false
-  /**
-   * Invocations of the function were throttled.
-   * @example false
-   * @default - as docs/operations.md says
-   */
-  readonly Throttles?: AlarmOptions | false
 }
 
 /**

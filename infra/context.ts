@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { METRIC_SETS } from '../lambda/core/measurements.ts'
 import { parsePolicy } from '../lambda/core/policy.ts'
 import { brief, describe, list, oneOf, record, text } from '../lambda/core/schema.ts'
+import { alarmsSchema } from './alarm-settings.ts'
 import {
   keyArnProblem,
   type Place,
@@ -49,11 +50,13 @@ const targetSchema = record({
   network: v.optional(networkSchema),
   metrics: v.optional(oneOf(['cloudwatch', 'emf'])),
   metricSet: v.optional(oneOf(METRIC_SETS)),
+  alarms: v.optional(alarmsSchema),
 })
 
 const contextSchema = record({
   email: v.optional(v.pipe(text('an address'), v.email('expected an e-mail address'))),
   dashboards: v.optional(flag, true),
+  alarms: v.optional(alarmsSchema, {}),
   targets: list(targetSchema, 'one or more targets'),
 })
 

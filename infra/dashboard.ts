@@ -1,3 +1,4 @@
+import { CfnOutput, Duration, Stack, Token } from 'aws-cdk-lib'
 import {
   AlarmStatusWidget,
   Dashboard,
@@ -9,6 +10,7 @@ import {
   MathExpression,
   Row,
 } from 'aws-cdk-lib/aws-cloudwatch'
+import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs'
 import { Construct } from 'constructs'
 import type { TargetMetrics } from './alarms.ts'
@@ -17,6 +19,7 @@ const FULL_WIDTH = 24
 const HALF_WIDTH = 12
 const THIRD_WIDTH = 8
 const HEIGHT = 7
+const MOST_NAME = 255
 const FULL = [{ value: 100, label: 'full' }]
 
 const LAST_VERDICTS = [
@@ -42,20 +45,30 @@ export interface ReaperDashboardProps {
    * @example reaper.logGroup
    */
   readonly logGroup: ILogGroup
+  /**
+   * The function that sweeps.
+   * @example reaper.function
+   */
+  readonly sweep: IFunction
 }
 
 /** One page for one target: is there room, who takes it, what was done about it. */
 export class ReaperDashboard extends Construct {
   readonly page: Dashboard
 
-  constructor(scope: Construct, id: string, { metrics, alarms, logGroup }: ReaperDashboardProps) {
+  constructor(
+    scope: Construct,
+    id: string,
+    { metrics, alarms, logGroup, sweep }: ReaperDashboardProps,
+  ) {
     super(scope, id)
-    const dashboard = new Dashboard(this, 'Dashboard')
+    const dashboard = addDashboard(this, nameOf(metrics.target))
     this.page = dashboard
     if (alarms.length > 0) dashboard.addWidgets(alarmStates(alarms))
     for (const row of metrics.set === 'full' ? fullRows(metrics) : essentialRows(metrics)) {
       dashboard.addWidgets(row)
     }
+    dashboard.addWidgets(invocations(sweep))
     dashboard.addWidgets(
       new LogQueryWidget({
         title: 'Last reaped, or who would be',
@@ -75,7 +88,7 @@ export class OverviewDashboard extends Construct {
     super(scope, id)
     const each = (name: string, statistic?: string) =>
       targets.map((metrics) => metrics.of(name, statistic, metrics.target))
-    new Dashboard(this, 'Dashboard').addWidgets(
+    addDashboard(this, 'Slotkeeper').addWidgets(
       new Row(
         graph({
           title: 'Slots used, %',
@@ -145,6 +158,7 @@ function fullRows(metrics: TargetMetrics): Row[] {
         title: 'Reaped, opened, spared, refused',
         left: [
           metrics.of('SessionsReaped', 'Sum', 'reaped'),
+          metrics.of('SessionsWouldReap', 'Sum', 'would be reaped'),
           metrics.of('SessionsOpened', 'Sum', 'opened'),
           metrics.of('SessionsSpared', 'Sum', 'spared'),
           metrics.of('ReapsRefused', 'Sum', 'refused'),
@@ -167,6 +181,45 @@ function fullRows(metrics: TargetMetrics): Row[] {
       }),
     ),
   ]
+}
+
+/** `Slotkeeper-TARGET`; CloudWatch takes letters, digits, - and _ in the name of a dashboard. */
+function nameOf(target: string): string {
+  return Token.isUnresolved(target)
+    ? `Slotkeeper-${target}`
+    : `Slotkeeper-${target.replaceAll(/[^\w-]/g, '-')}`.slice(0, MOST_NAME)
+}
+
+/** A dashboard, and its address among the outputs of the stack. */
+function addDashboard(scope: Construct, dashboardName: string): Dashboard {
+  const dashboard = new Dashboard(scope, 'Dashboard', { dashboardName })
+  const { region } = Stack.of(scope)
+  new CfnOutput(scope, 'Link', {
+    description: `The dashboard ${dashboardName}`,
+    value: `https://${region}.${consoleOf(region)}/cloudwatch/home?region=${region}#dashboards/dashboard/${dashboardName}`,
+  })
+  return dashboard
+}
+
+/** Where the console of a region's partition is. */
+function consoleOf(region: string): string {
+  if (region.startsWith('cn-')) return 'console.amazonaws.cn'
+  if (region.startsWith('us-gov-')) return 'console.amazonaws-us-gov.com'
+  return 'console.aws.amazon.com'
+}
+
+/** Why an alarm says that no sweep succeeded. */
+function invocations(sweep: IFunction): GraphWidget {
+  const perMinute = { statistic: 'Sum', period: Duration.minutes(1) }
+  return graph({
+    title: 'Invocations of the function',
+    left: [
+      sweep.metricInvocations({ ...perMinute, label: 'all' }),
+      sweep.metricErrors({ ...perMinute, label: 'failed' }),
+      sweep.metricThrottles({ ...perMinute, label: 'throttled' }),
+    ],
+    width: FULL_WIDTH,
+  })
 }
 
 function alarmStates(alarms: IAlarm[]): AlarmStatusWidget {

@@ -2,6 +2,7 @@ import { RetentionDays } from 'aws-cdk-lib/aws-logs'
 import * as v from 'valibot'
 import { describe, list, oneOf, record } from '../lambda/core/schema.ts'
 import type { AlarmOptions, AlarmsOptions } from './alarm-options.ts'
+import { MOST_MINUTES } from './alarm-settings.ts'
 import { checked, flag, wholeBetween } from './checked.ts'
 import type { DatabaseAddress } from './database.ts'
 import { hostProblem } from './hosts.ts'
@@ -17,9 +18,6 @@ import { PERIODS_S } from './schedule.ts'
 
 /** A schema for each property, which the compiler holds complete. */
 type Entries<T> = Record<keyof T, v.GenericSchema>
-
-/** CloudWatch evaluates a day at most of an alarm by the minute; three minutes are slack. */
-const MOST_MINUTES = 1437
 
 /** Accepted forms of what has no default. */
 const REQUIRED: Record<string, string> = {
@@ -87,8 +85,6 @@ const alarms = record({
   Leak: alarm,
   Refused: alarm,
   OldTransaction: alarm,
-  Errors: alarm,
-  Throttles: alarm,
 } satisfies Entries<AlarmsOptions>)
 
 function unlessFalse<T extends v.GenericSchema>(schema: T) {

@@ -139,7 +139,7 @@ export interface SessionReaperProps extends Placement {
   readonly namespace?: string
   /**
    * Who is told, and each alarm by its name; or `false` for no alarms.
-   * @example { topics: [onCall], SlotsUsed: { threshold: 90 }, Throttles: false }
+   * @example { topics: [onCall], SlotsUsed: { threshold: 90 }, Leak: false }
    * @default - alarms that tell nobody
    */
   readonly alarms?: AlarmsOptions | false

@@ -45,6 +45,12 @@ export interface ReaperRoleProps extends Placement {
    * @example 'slotkeeper'
    */
   readonly iamUser?: string
+  /**
+   * That the sweep logs in to.
+   * @example 'shop'
+   * @default - the secret's, or `postgres`
+   */
+  readonly databaseName?: string
 }
 
 /**
@@ -95,6 +101,7 @@ export class ReaperRole extends Construct {
         port,
         secret: secret?.secretArn,
         iamUser,
+        database: props.databaseName,
       },
     })
   }

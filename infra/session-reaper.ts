@@ -59,13 +59,16 @@ export class SessionReaper extends Construct implements IConnectable {
     this.logGroup = sweep.logGroup
     this.connections = sweep.connections
     this.permit(sweep.role, props, namespace)
-    this.connect(sweep, props)
-    new SweepSchedule(this, 'Schedule', sweep.function, props.every)
+    const ways = this.connect(sweep, props)
+    const schedule = new SweepSchedule(this, 'Schedule', sweep.function, props.every)
+    // The first sweep comes when it can succeed.
+    schedule.node.addDependency(...ways)
     this.alarms = this.addAlarms(props)
     if (props.dashboard !== false) {
       const { metrics, logGroup } = this
       const alarms = Object.values(this.alarms)
-      this.dashboard = new ReaperDashboard(this, 'Dashboard', { metrics, alarms, logGroup }).page
+      const props = { metrics, alarms, logGroup, sweep: sweep.function }
+      this.dashboard = new ReaperDashboard(this, 'Dashboard', props).page
     }
     warnOfSecondSweep(this, props.database, props.endpoint)
   }
@@ -118,10 +121,14 @@ export class SessionReaper extends Construct implements IConnectable {
     if (iamUser !== undefined) grantConnect(this, database, role, iamUser)
   }
 
-  /** Opens the ways to the database and, where asked for, to the AWS APIs and for the role. */
-  private connect(sweep: BundledFunction, props: SessionReaperProps): void {
+  /**
+   * Opens the ways to the database and, where asked for, to the AWS APIs and for the role.
+   * @returns what has to be there before a sweep can succeed
+   */
+  private connect(sweep: BundledFunction, props: SessionReaperProps): IDependable[] {
     const { auth, database, vpc, vpcSubnets } = props
-    const ways: IDependable[] = []
+    // An address is known before the server behind it takes connections.
+    const ways: IDependable[] = 'host' in database ? [] : [database]
     if (vpc) ways.push(...admit(database, sweep))
     if (vpc && props.createEndpoints) {
       const services: ('secretsmanager' | 'monitoring')[] = []
@@ -143,18 +150,19 @@ export class SessionReaper extends Construct implements IConnectable {
         ...waysIn(auth),
         // Of a cluster, the writer: no other instance can make a role.
         ...addressOf(database),
+        databaseName: props.databaseName,
         ...sweep.placement,
       })
-      // An address is known before the server behind it takes connections.
-      if (!('host' in database)) ways.push(database)
       role.node.addDependency(...ways)
+      ways.push(role)
     }
+    return ways
   }
 
-  private addAlarms({ alarms }: SessionReaperProps): AlarmsByName {
+  private addAlarms({ alarms, mode }: SessionReaperProps): AlarmsByName {
     if (alarms === false) return {}
     const { metrics, function: sweep } = this
-    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep }).byName
+    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep, mode }).byName
   }
 
   private check(props: SessionReaperProps): void {

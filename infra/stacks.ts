@@ -3,9 +3,10 @@ import { SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2'
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import { Key } from 'aws-cdk-lib/aws-kms'
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
-import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns'
+import { type CfnSubscription, type ITopic, type Subscription, Topic } from 'aws-cdk-lib/aws-sns'
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
 import type { Construct } from 'constructs'
+import { settingsOf } from './alarm-settings.ts'
 import { isComplete } from './arns.ts'
 import type { Context, Target } from './context.ts'
 import { OverviewDashboard } from './dashboard.ts'
@@ -19,18 +20,29 @@ import { SessionReaper } from './session-reaper.ts'
  */
 export function addStacks(
   app: Construct,
-  { targets, email, dashboards }: Context,
+  { targets, email, dashboards, alarms }: Context,
 ): SessionReaper[] {
   const shared = new Stack(app, 'Slotkeeper', { description: 'Slotkeeper: what all targets share' })
   const topic = new Topic(shared, 'Alarms', { enforceSSL: true })
   topic.addToResourcePolicy(publishFromAlarms(topic))
-  if (email) topic.addSubscription(new EmailSubscription(email))
-  const reapers = targets.map((target) => addTarget(app, target, topic, dashboards))
+  if (email) tellNews(topic.addSubscription(new EmailSubscription(email)))
+  const reapers = targets.map((target) => addTarget(app, target, topic, dashboards, alarms))
   if (dashboards && targets.length > 1) {
     const metrics = reapers.map((reaper) => reaper.metrics)
     new OverviewDashboard(shared, 'Overview', metrics)
   }
   return reapers
+}
+
+/**
+ * Leaves out the mail by which each new alarm says that it is well. SNS looks into the message that
+ * CloudWatch writes.
+ * @see https://docs.aws.amazon.com/sns/latest/dg/sns-message-filtering.html
+ */
+function tellNews(subscription: Subscription): void {
+  const resource = subscription.node.defaultChild as CfnSubscription
+  resource.filterPolicyScope = 'MessageBody'
+  resource.filterPolicy = { $or: [{ NewStateValue: ['ALARM'] }, { OldStateValue: ['ALARM'] }] }
 }
 
 /** A policy of its own takes the place of the default one, by which alarms may publish to a topic. */
@@ -55,6 +67,7 @@ function addTarget(
   target: Target,
   topic: ITopic,
   dashboard: boolean,
+  alarms: Context['alarms'],
 ): SessionReaper {
   const { name, host, port, resourceId, database, mode, policy, metrics, metricSet, everySeconds } =
     target
@@ -69,7 +82,7 @@ function addTarget(
     metrics,
     metricSet,
     every: everySeconds === undefined ? undefined : Duration.seconds(everySeconds),
-    alarms: { topic },
+    alarms: { ...settingsOf(alarms, target.alarms), topic },
     dashboard,
     reserveConcurrency: target.reserveConcurrency,
     createRole: createRoleOf(stack, target),

@@ -27,12 +27,14 @@ export type Kind =
 
 /** The one error that leaves Slotkeeper; its message says what failed, where, and what to do. */
 export class SlotkeeperError extends Error {
+  /** Lambda's log has the name of the class, which the build would shorten. */
+  static override readonly name = 'SlotkeeperError'
   readonly kind: Kind
 
   constructor(kind: Kind, message: string, options?: ErrorOptions) {
     super(message, options)
     this.kind = kind
-    // Lambda shows the name as `errorType`, so that an alarm's reader sees the kind first.
+    // What Lambda answers has this name as `errorType`.
     this.name = `Slotkeeper.${kind}`
   }
 }

@@ -1,10 +1,12 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import type { CloudFormationCustomResourceEvent } from 'aws-lambda'
+import type { CloudFormationCustomResourceEvent, Context } from 'aws-lambda'
 import { secretCredentials } from './aws/credentials.ts'
-import { log } from './log.ts'
+import { messageOf } from './errors.ts'
+import { log, logAs } from './log.ts'
 import { connect } from './postgres/connect.ts'
 import { provide } from './postgres/grant.ts'
+import { checkPassword, checkToken } from './postgres/role-login.ts'
 import { isLoopback, readCertificates, regionOf } from './settings.ts'
 
 const CONNECT_MS = 10_000
@@ -17,36 +19,60 @@ type Properties = {
   /** The reaper's secret, or the role that logs in with IAM tokens. */
   secret?: string
   iamUser?: string
+  /** That the sweep logs in to, where it is not the secret's or `postgres`. */
+  database?: string
 }
 
 const caFile = fileURLToPath(new URL('rds-ca.pem', import.meta.url))
 
 /**
- * Makes the least role when the stack is deployed. What it throws is CloudFormation's own reason of
- * the failure. Deleting the stack leaves the role: a person may have come to use it.
+ * Makes the least role when the stack is deployed, and sees that it can log in. What it throws is
+ * CloudFormation's own reason of the failure. Deleting the stack leaves the role: a person may have come
+ * to use it.
  */
-export async function handler(event: CloudFormationCustomResourceEvent) {
-  const { adminSecret, host, port, secret, iamUser } =
-    event.ResourceProperties as unknown as Properties
-  const PhysicalResourceId = `slotkeeper-role-${host}`
+export async function handler(event: CloudFormationCustomResourceEvent, context?: Context) {
+  logAs(context?.awsRequestId)
+  const properties = event.ResourceProperties as unknown as Properties
+  const PhysicalResourceId = `slotkeeper-role-${properties.host}`
   if (event.RequestType === 'Delete') {
     log('INFO', 'the database role is left in place')
     return { PhysicalResourceId }
   }
+  try {
+    return { PhysicalResourceId, Data: await provision(properties) }
+  } catch (error) {
+    log('ERROR', 'the database role is not ready', {
+      host: properties.host,
+      error: messageOf(error),
+    })
+    throw error
+  }
+}
+
+async function provision(properties: Properties): Promise<{ Role: string; Refused: string }> {
+  const { adminSecret, host, port, secret, iamUser, database } = properties
   const at = { host, port: Number(port) }
-  const admin = await secretCredentials(adminSecret, at)(false)
-  const reaper = secret === undefined ? undefined : await secretCredentials(secret, at)(false)
-  const role = iamUser ?? reaper?.user ?? ''
   const tls = !isLoopback(host) && {
     ca: readCertificates(caFile, regionOf(host)),
     verifyName: true,
   }
+  const admin = await secretCredentials(adminSecret, at)(false)
+  const readReaper =
+    secret === undefined
+      ? undefined
+      : secretCredentials(secret, database === undefined ? at : { ...at, database })
+  const reaper = await readReaper?.(false)
+  const role = iamUser ?? reaper?.user ?? ''
   const link = await connect(admin, tls, 'client', CONNECT_MS)
   try {
-    const auth = iamUser === undefined ? 'secret' : 'iam'
+    const auth = readReaper === undefined ? 'iam' : 'secret'
     const refused = await provide(link, { role, auth }, reaper && scramVerifier(reaper.password))
     for (const reason of refused) log('WARN', 'grant refused', { role, reason })
-    return { PhysicalResourceId, Data: { Role: role, Refused: refused.join('; ') } }
+    const untried = readReaper
+      ? await checkPassword(link, role, readReaper, tls)
+      : await checkToken(link, role)
+    if (untried) log('WARN', 'login not tried', { role, reason: untried })
+    return { Role: role, Refused: [...refused, ...(untried ? [untried] : [])].join('; ') }
   } finally {
     await link.close()
   }

@@ -41,11 +41,16 @@ for (;;) {
   const next = await call('GET', 'invocation/next')
   const id = next.headers['lambda-runtime-aws-request-id']
   const deadline = Number(next.headers['lambda-runtime-deadline-ms'])
+  // As Lambda does: what the invocation wrote has come in where this has.
+  const end = () => process.stdout.write(`END RequestId: ${id}\n`)
   const context = { awsRequestId: id, getRemainingTimeInMillis: () => deadline - Date.now() }
   try {
     const event = JSON.parse(await text(next))
-    await post(`invocation/${id}/response`, await handler(event, context))
+    const result = await handler(event, context)
+    end()
+    await post(`invocation/${id}/response`, result)
   } catch (error) {
+    end()
     await post(`invocation/${id}/error`, describe(error))
   }
 }

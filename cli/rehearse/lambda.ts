@@ -19,6 +19,8 @@ export type Lambda = {
   stop(): Promise<void>
 }
 
+/** What the bootstrap writes after all that an invocation wrote. */
+const END = 'END RequestId: '
 const PREFIX = '/2018-06-01/runtime/'
 
 export async function startLambda(options: {
@@ -38,6 +40,16 @@ export async function startLambda(options: {
   const readiness = new EventEmitter()
   const ready = once(readiness, 'ready')
 
+  // The answer and what was written come in by ways of their own, in either order.
+  const answers = new Map<string, Invocation>()
+  const written = new Set<string>()
+  const settle = (id: string) => {
+    const answer = answers.get(id)
+    if (answer === undefined || !written.delete(id)) return
+    waiting.get(id)?.(answer)
+    waiting.delete(id)
+    answers.delete(id)
+  }
   const feed = () => {
     const invocation = hungry && queue.shift()
     if (!hungry || !invocation) return
@@ -64,8 +76,8 @@ export async function startLambda(options: {
     const payload: unknown = JSON.parse((await text(request)) || 'null')
     const [, id = '', how] = path.split('/')
     if (path === 'init/error') failAll(payload)
-    else waiting.get(id)?.({ ok: how === 'response', payload })
-    waiting.delete(id)
+    else answers.set(id, { ok: how === 'response', payload })
+    settle(id)
     response.writeHead(202).end('{}')
   }
 
@@ -86,7 +98,11 @@ export async function startLambda(options: {
   })
   const lines: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => lines.push(line))
+    createInterface({ input: stream }).on('line', (line) => {
+      if (!line.startsWith(END)) return lines.push(line)
+      written.add(line.slice(END.length))
+      return settle(line.slice(END.length))
+    })
   }
   const exited = once(child, 'exit').then(() => {
     failAll(failed ?? { errorType: 'Runtime.ExitError', errorMessage: lines.join('\n') })

@@ -1,6 +1,6 @@
-import type { Measurement } from '../core/measurements.ts'
+import { type Measurement, samplesOf } from '../core/measurements.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
-import { writeLine } from '../log.ts'
+import { writeMetrics } from '../log.ts'
 
 const ATTEMPTS = 2
 const CONNECT_TIMEOUT_MS = 1_000
@@ -17,7 +17,7 @@ export async function publish(
   measurements: Measurement[],
   destination: Destination,
 ): Promise<void> {
-  if (destination.via === 'emf') writeLine(embedded(measurements, destination, Date.now()))
+  if (destination.via === 'emf') writeMetrics(embedded(measurements, destination, Date.now()))
   else await putMetricData(measurements, destination)
 }
 
@@ -61,10 +61,7 @@ async function putMetricData(
   }
 }
 
-/**
- * The same as one line of the CloudWatch embedded metric format, which CloudWatch Logs extracts. The
- * form of a distribution is missing from its specification; it is the one that AWS's own metrique writes.
- */
+/** The same as one line of the CloudWatch embedded metric format, which CloudWatch Logs extracts. */
 export function embedded(
   measurements: Measurement[],
   { namespace, target }: Destination,
@@ -83,10 +80,10 @@ export function embedded(
     },
     Target: target,
     ...Object.fromEntries(
-      measurements.map(({ name, values, counts }) => [
-        name,
-        values.length === 1 && counts[0] === 1 ? values[0] : { Values: values, Counts: counts },
-      ]),
+      measurements.map((measurement) => {
+        const samples = samplesOf(measurement)
+        return [measurement.name, samples.length === 1 ? samples[0] : samples]
+      }),
     ),
   }
 }

@@ -44,6 +44,16 @@ export function follow(before: Churn | undefined, snapshot: Snapshot, reaped: Re
   return { atMs: snapshot.atMs, opened: snapshot.opened, pools }
 }
 
+/** The sessions themselves, a text each: a pid alone may have come to be another one's. */
+export function identities(sessions: Session[]): ReadonlySet<string> {
+  return new Set(sessions.map(({ pid, backendStart }) => `${pid} ${backendStart}`))
+}
+
+/** How many of them an earlier look did not have; all of them where there was none. */
+export function countNew(now: ReadonlySet<string>, before: ReadonlySet<string> | undefined) {
+  return [...now].filter((identity) => !before?.has(identity)).length
+}
+
 /** The pools that reaping does not help against. */
 export function stubborn({ pools }: Churn): Comeback[] {
   return pools.filter(({ sweeps }) => sweeps > SEVERAL_SWEEPS)

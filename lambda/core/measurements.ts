@@ -1,13 +1,15 @@
+import type { Policy } from './policy.ts'
 import type { Report } from './report.ts'
 import type { Snapshot } from './session.ts'
+import { isExposed } from './verdicts.ts'
 
 export const METRIC_SETS = ['full', 'essential'] as const
 export type MetricSet = (typeof METRIC_SETS)[number]
 
 const ESSENTIAL = new Set(['SlotsUsedPercent', 'SessionsReaped', 'Exhausted', 'SweepSucceeded'])
 
-/** PutMetricData takes at most 150 distinct values of one metric; the embedded format takes 100. */
-const MOST_VALUES = 100
+/** PutMetricData takes at most 150 distinct values of one metric; the embedded format 100 samples. */
+export const MOST_VALUES = 100
 
 /** One metric of one sweep: a distribution has `counts[i]` samples of `values[i]`. */
 export type Measurement = {
@@ -17,13 +19,26 @@ export type Measurement = {
   counts: number[]
 }
 
+/** What a sweep was to do, and what the one before it had seen. */
+export type Circumstances = {
+  policy: Policy
+  /** Sessions that the policy condemns, whether they were reaped or not. */
+  condemned: number
+  /** In mode `observe`: those of them that the sweep before did not. */
+  newlyCondemned: number
+}
+
 /** The metrics of a sweep that came to its end. */
-export function measure(snapshot: Snapshot, report: Report, set: MetricSet): Measurement[] {
+export function measure(
+  snapshot: Snapshot,
+  report: Report,
+  set: MetricSet,
+  { policy, condemned, newlyCondemned }: Circumstances,
+): Measurement[] {
   const { slots, sessions, spared } = report
   const idleAges = snapshot.sessions
     .filter((session) => session.state === 'idle')
     .map((session) => session.ageSeconds ?? 0)
-  const transactions = snapshot.sessions.map((session) => session.transactionSeconds ?? 0)
   return select(set, [
     one('SlotsMax', 'Count', slots.max),
     one('SlotsReserved', 'Count', slots.reserved),
@@ -40,22 +55,40 @@ export function measure(snapshot: Snapshot, report: Report, set: MetricSet): Mea
     ...(sessions.opened === null ? [] : [one('SessionsOpened', 'Count', sessions.opened)]),
     // No idle session has no age: 0 would say that one was just used.
     ...(idleAges.length > 0 ? [distribution('IdleAge', 'Seconds', idleAges)] : []),
-    one(
-      'OldestTransactionAge',
-      'Seconds',
-      transactions.reduce((a, b) => Math.max(a, b), 0),
-    ),
+    one('OldestTransactionAge', 'Seconds', oldestTransaction(snapshot, policy)),
     one('SessionsReaped', 'Count', report.mode === 'reap' ? report.reaped.length : 0),
+    ...(report.mode === 'observe' ? [one('SessionsWouldReap', 'Count', newlyCondemned)] : []),
     one(
       'SessionsSpared',
       'Count',
       Object.values(spared).reduce((a, b) => a + b, 0),
     ),
-    one('ReapsRefused', 'Count', report.refused.length),
-    one('Exhausted', 'Count', report.entry === 'walsender' ? 1 : 0),
+    one('ReapsRefused', 'Count', countRefused(report, condemned)),
+    // Over a connection that was kept the sweep gets in, however full the server.
+    one('Exhausted', 'Count', report.entry === 'walsender' || slots.available === 0 ? 1 : 0),
     one('SweepSucceeded', 'Count', 1),
     one('SweepDuration', 'Milliseconds', report.durationMs),
   ])
+}
+
+/**
+ * Of sessions that the policy could touch: a backup that it protects may take its time, and nobody can
+ * do anything about what the service itself runs.
+ */
+function oldestTransaction(snapshot: Snapshot, policy: Policy): number {
+  const concerns = isExposed(snapshot, policy)
+  return (
+    snapshot.sessions
+      .filter((session) => session.transactionSeconds !== null)
+      .sort((a, b) => (b.transactionSeconds ?? 0) - (a.transactionSeconds ?? 0))
+      .find(concerns)?.transactionSeconds ?? 0
+  )
+}
+
+/** Reaps that the server refused; in mode `observe`, those that it would refuse, in each sweep again. */
+function countRefused(report: Report, condemned: number): number {
+  if (report.mode === 'reap') return report.refused.length
+  return 'cannotSignal' in report && report.cannotSignal ? condemned : 0
 }
 
 /** The metrics of a sweep that failed: what is not known is not published. */
@@ -108,6 +141,31 @@ export function distribution(
     values: ordered.map(({ sum, count }) => sum / count),
     counts: ordered.map(({ count }) => count),
   }
+}
+
+/**
+ * Single samples of a distribution, in order: a metric of the embedded metric format is a number or a
+ * list of at most 100. Of more samples, those at equal distances are taken, the smallest and the
+ * largest among them: percentiles stay within a hundredth, and only sum and count are lost.
+ * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+ */
+export function samplesOf({ values, counts }: Measurement): number[] {
+  const total = counts.reduce((a, b) => a + b, 0)
+  const most = Math.min(total, MOST_VALUES)
+  const samples: number[] = []
+  let passed = 0
+  for (const [index, value] of values.entries()) {
+    passed += counts[index] ?? 0
+    while (samples.length < most && rankOf(samples.length, most, total) < passed) {
+      samples.push(value)
+    }
+  }
+  return samples
+}
+
+/** Which of `total` samples stands at a place among `most` of them. */
+function rankOf(place: number, most: number, total: number): number {
+  return most === 1 ? 0 : Math.round((place * (total - 1)) / (most - 1))
 }
 
 function tally(values: number[]): Map<number, number> {

@@ -30,6 +30,18 @@ export function judge(snapshot: Snapshot, policy: Policy): Verdict[] {
 }
 
 /**
+ * Whether the policy could ever touch a session, whatever rules it has: one in its scope that neither it
+ * nor anything built in protects.
+ */
+export function isExposed(snapshot: Snapshot, policy: Policy): (session: Session) => boolean {
+  const standingOf = compileMatches(policy)
+  return (session) => {
+    const { inScope, protector } = standingOf(session)
+    return inScope && (builtInProtection(session, snapshot) ?? protector) === undefined
+  }
+}
+
+/**
  * Whether an advisory lock, of this session or of another one, could make it another verdict. With all
  * locks known nobody is reaped and no rule is due that was not without: a lock takes its holder out of
  * the idle ones that are counted, and gives its place among the kept ones to another.

@@ -24,7 +24,7 @@ export async function lookAtServer(link: Link): Promise<ServerKind> {
 }
 
 /**
- * Makes the role where it is missing and grants what it needs.
+ * Makes the role where it is missing and grants what it needs: all that is essential, or nothing.
  * @param password of a new role; an existing one keeps its own
  * @returns what was refused of the grants that the sweep can do without, in words
  * @throws SlotkeeperError with the server's words where an essential grant was refused
@@ -35,24 +35,34 @@ export async function provide(
   password?: string,
 ): Promise<string[]> {
   const server = await lookAtServer(link)
-  await run(link, createRole(request.role, password), `role ${request.role} could not be made`)
-  const refused: string[] = []
-  for (const grant of grants({ ...request, ...server })) {
-    const refusal = await attempt(link, grant)
-    if (refusal === undefined) continue
-    if (grant.essential) throw refusal
-    refused.push(refusal.message)
+  await link.query('BEGIN', STATEMENT_MS)
+  try {
+    await run(link, createRole(request.role, password), `role ${request.role} could not be made`)
+    const refused: string[] = []
+    for (const grant of grants({ ...request, ...server })) {
+      const refusal = await attempt(link, grant)
+      if (refusal === undefined) continue
+      if (grant.essential) throw refusal
+      refused.push(refusal.message)
+    }
+    await link.query('COMMIT', STATEMENT_MS)
+    return refused
+  } catch (error) {
+    // On a connection that was lost the server does so by itself.
+    await link.query('ROLLBACK', STATEMENT_MS).catch(() => undefined)
+    throw error
   }
-  return refused
 }
 
 async function attempt(link: Link, { sql, purpose }: Grant): Promise<SlotkeeperError | undefined> {
+  await link.query('SAVEPOINT before_grant', STATEMENT_MS)
   try {
     await run(link, sql, `"${sql}" (to ${purpose})`)
     return undefined
   } catch (error) {
-    if (error instanceof SlotkeeperError && error.kind === 'query') return error
-    throw error
+    if (!(error instanceof SlotkeeperError) || error.kind !== 'query') throw error
+    await link.query('ROLLBACK TO SAVEPOINT before_grant', STATEMENT_MS)
+    return error
   }
 }
 

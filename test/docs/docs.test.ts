@@ -6,9 +6,11 @@ import { readContext } from '../../infra/context.ts'
 import { addStacks } from '../../infra/stacks.ts'
 import { measure, measureFailure } from '../../lambda/core/measurements.ts'
 import { parsePolicy, parsePolicyText } from '../../lambda/core/policy.ts'
-import { makeReport } from '../../lambda/core/report.ts'
+import { type Mode, makeReport } from '../../lambda/core/report.ts'
 import type { Snapshot } from '../../lambda/core/session.ts'
 import { readSettings } from '../../lambda/settings.ts'
+
+const MODES: Mode[] = ['reap', 'observe']
 
 const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
 
@@ -78,17 +80,21 @@ test('the README names every variable, and no other', () => {
 test('the README names every metric', () => {
   const session = { state: 'idle', ageSeconds: 1 } as Snapshot['sessions'][number]
   const snapshot = { sessions: [session], slots: { max: 10, reserved: 1 } } as Snapshot
-  const report = makeReport({
-    target: 'shop',
-    mode: 'reap',
-    entry: 'client',
-    at: '',
-    durationMs: 1,
-    snapshot,
-    verdicts: [],
-    outcomes: [],
-  })
-  const all = [...measure(snapshot, report, 'full'), ...measureFailure(true, 1, 'full')]
+  const policy = { scope: {}, rules: [], keep: 0 }
+  const reportOf = (mode: Mode) =>
+    makeReport({
+      target: 'shop',
+      mode,
+      entry: 'client',
+      at: '',
+      durationMs: 1,
+      snapshot,
+      verdicts: [],
+      outcomes: [],
+    })
+  const all = MODES.flatMap((mode) =>
+    measure(snapshot, reportOf(mode), 'full', { policy, condemned: 0, newlyCondemned: 0 }),
+  ).concat(measureFailure(true, 1, 'full'))
   for (const { name } of all) expect(read('README.md')).toContain(`\`${name}\``)
 })
 

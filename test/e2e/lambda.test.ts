@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import { resolve } from 'node:path'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import { startAws } from '../../cli/rehearse/aws.ts'
 import type { Lambda } from '../../cli/rehearse/lambda.ts'
@@ -39,6 +41,14 @@ async function report(lambda: Lambda, event: unknown = {}): Promise<Report> {
   return payload as Report
 }
 
+/** The server ends a session a moment after its client. */
+const emptied = () =>
+  until(
+    async () =>
+      (await db.admin.query("select from pg_stat_activity where usename = 'shop_app'")).rowCount ===
+      0,
+  )
+
 test('sweeps, publishes every metric in one signed request, and logs why', async () => {
   const lambda = await start()
   const victim = await db.open(app, 'php', "select 'do not log this'")
@@ -70,8 +80,43 @@ test('sweeps, publishes every metric in one signed request, and logs why', async
       rule: 'now',
       why: expect.stringContaining('idle'),
     }),
-    expect.objectContaining({ level: 'INFO', message: 'sweep', report: swept }),
+    expect.objectContaining({
+      level: 'INFO',
+      message: 'sweep',
+      report: { ...swept, reaped: 1, refused: 0 },
+    }),
   ])
+})
+
+test('each line of the log names its invocation', async () => {
+  await emptied()
+  const lambda = await start({ SLOTKEEPER_METRICS: 'emf' })
+  await report(lambda)
+  await lambda.invoke({ mode: 'observ' })
+  const ids = entries(lambda).map(({ requestId }) => requestId)
+  expect(ids).toHaveLength(3)
+  expect(ids[0]).toMatch(/^[0-9a-f-]{36}$/)
+  expect(ids[1]).toBe(ids[0])
+  expect(ids[2]).not.toBe(ids[0])
+})
+
+/** As Logs Insights finds them: each value that is no object or list. */
+const fieldsOf = (value: unknown): number =>
+  typeof value === 'object' && value !== null
+    ? Object.values(value).reduce((sum: number, inner) => sum + fieldsOf(inner), 0)
+    : 1
+
+test('the line of a sweep has few fields, however many it reaps', async () => {
+  const lambda = await start()
+  await report(lambda, { mode: 'observe' })
+  const before = fieldsOf(entries(lambda).at(-1))
+  await emptied()
+  const leak = await Promise.all([1, 2, 3, 4, 5, 6].map(() => db.open(app, 'leaky')))
+  const swept = await report(lambda)
+  expect(swept.reaped).toHaveLength(leak.length)
+  expect(fieldsOf(entries(lambda).at(-1))).toBe(before)
+  expect(before).toBeLessThan(100)
+  await Promise.all(leak.map(({ ended }) => ended))
 })
 
 test('logs whose session it was that it may not end', async () => {
@@ -156,6 +201,7 @@ test('an event of another mode is refused before anything is touched', async () 
     errorType: 'Slotkeeper.settings',
     errorMessage: expect.stringContaining('"observe"'),
   })
+  expect(entries(lambda)).toMatchObject([{ message: 'sweep failed', kind: 'settings' }])
   expect(aws.secretReads).toEqual([])
 })
 
@@ -181,6 +227,24 @@ test('the embedded metric format needs no CloudWatch endpoint', async () => {
       ),
     },
   ])
+})
+
+test.each([
+  ['INFO', undefined],
+  ['WARN', 'WARN'],
+  ['error', 'ERROR'],
+])('a log that lets pass what is %s lets the metrics pass', async (least, level) => {
+  const lambda = await start({ SLOTKEEPER_METRICS: 'emf', AWS_LAMBDA_LOG_LEVEL: least })
+  await emptied()
+  const idle = await Promise.all([1, 2].map(() => db.open(app, 'php')))
+  await report(lambda, { mode: 'observe' })
+  const line = entries(lambda).find((entry) => '_aws' in entry)
+  expect(line.level).toBe(level)
+  expect(line.timestamp === undefined).toBe(level === undefined)
+  expect(line.IdleAge.length).toBeGreaterThanOrEqual(idle.length)
+  expect(line.IdleAge.every(Number.isFinite)).toBe(true)
+  await report(lambda)
+  await Promise.all(idle.map(({ ended }) => ended))
 })
 
 test('a rotated password is read again', async () => {
@@ -266,6 +330,14 @@ test('a wrong configuration fails every invocation, with all that is wrong', asy
     const { ok, payload } = await lambda.invoke({})
     expect(ok).toBe(false)
     const { errorMessage } = payload as { errorMessage: string }
+    // Where the alarm sends its reader.
+    expect(entries(lambda).at(-1)).toMatchObject({
+      level: 'ERROR',
+      message: 'sweep failed',
+      kind: 'settings',
+      error: errorMessage,
+      requestId: expect.any(String),
+    })
     for (const named of [
       'SLOTKEEPER_MODE',
       'policy.rules',
@@ -275,6 +347,19 @@ test('a wrong configuration fails every invocation, with all that is wrong', asy
       expect(errorMessage).toContain(named)
     }
   }
+})
+
+test.each(['lambda', 'provision'])('the name of an error outlives the build of %s', (folder) => {
+  const event = { RequestType: 'Create', ResourceProperties: { adminSecret: 'none', host: '::1' } }
+  // Of what is thrown, Lambda logs the name of the class.
+  const program = `
+    const { handler } = await import(${JSON.stringify(resolve(`dist/${folder}/index.mjs`))})
+    handler(${JSON.stringify(event)}).catch(({ constructor }) => console.log(constructor.name))`
+  const said = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  expect(said.trim().split('\n').at(-1)).toBe('SlotkeeperError')
 })
 
 test('a full server that lets nobody in is published as exhausted', async () => {
@@ -288,6 +373,32 @@ test('a full server that lets nobody in is published as exhausted', async () => 
   expect(metric('Exhausted')).toEqual([1])
   expect(metric('SweepSucceeded')).toEqual([0])
   await Promise.all(filling.map(({ client }) => client.end()))
+})
+
+test('a full server is exhausted over a kept connection too', async () => {
+  await emptied()
+  const lambda = await start({ SLOTKEEPER_MODE: 'observe' })
+  expect((await report(lambda)).slots.available).toBeGreaterThan(0)
+  expect(metric('Exhausted')).toEqual([0])
+  const filling = await db.fill(app)
+  const looked = await report(lambda)
+  expect([looked.entry, looked.slots.available]).toEqual(['warm', 0])
+  expect(metric('Exhausted')).toEqual([1])
+  await Promise.all(filling.map(({ client }) => client.end()))
+})
+
+test('observing counts each session that would be reaped once', async () => {
+  await emptied()
+  const lambda = await start({ SLOTKEEPER_MODE: 'observe' })
+  const pool = await Promise.all([1, 2, 3].map(() => db.open(app, 'php')))
+  const counts = []
+  for (const further of [0, 0, 2]) {
+    pool.push(...(await Promise.all(Array.from({ length: further }, () => db.open(app, 'php')))))
+    await report(lambda)
+    counts.push(metric('SessionsWouldReap'))
+  }
+  expect(counts).toEqual([[3], [0], [2]])
+  await Promise.all(pool.map(({ client }) => client.end()))
 })
 
 test("a full server is swept free through a walsender's slot, and that is told too", async () => {

@@ -57,6 +57,21 @@ describe('a context that is not valid is refused, one problem in one line', () =
       'slotkeeper.targets[0].network.subnets: missing',
     ],
     [
+      'an unknown alarm',
+      contextOf({ ...one, alarms: { Laek: false } }),
+      'slotkeeper.targets[0].alarms.Laek: unknown key (did you mean "Leak"?)',
+    ],
+    [
+      'an alarm that is only named',
+      { ...contextOf(one), alarms: { Leak: true } },
+      'slotkeeper.alarms.Leak: expected false, or an object with threshold, minutes, found true',
+    ],
+    [
+      'an alarm of no minute',
+      contextOf({ ...one, alarms: { Leak: { minutes: 0 } } }),
+      'slotkeeper.targets[0].alarms.Leak.minutes: expected a whole number from 1, found 0',
+    ],
+    [
       'a bad address for mail',
       { ...contextOf(one), email: 'x' },
       'slotkeeper.email: expected an e-mail address',
@@ -169,6 +184,54 @@ test('the outputs name what a person looks for first', () => {
   })
 })
 
+test('an alarm has the settings of its target, else those of all, else its own', () => {
+  const app = new App()
+  const alarms = {
+    Leak: false,
+    SlotsUsed: { threshold: 70, minutes: 5 },
+    Exhausted: { minutes: 2 },
+  }
+  const own = { Leak: {}, SlotsUsed: { threshold: 60 }, Silent: false }
+  addStacks(
+    app,
+    readContext({
+      alarms,
+      targets: [
+        { ...one, mode: 'reap', alarms: own },
+        { ...one, name: 'two' },
+      ],
+    }),
+  )
+  const settings = (stack: string) =>
+    Object.fromEntries(
+      Object.entries(
+        templateOf(app, stack).Resources as Record<
+          string,
+          { Type: string; Properties: { Threshold: number; DatapointsToAlarm: number } }
+        >,
+      )
+        .filter(([, { Type }]) => Type === 'AWS::CloudWatch::Alarm')
+        .map(([id, { Properties }]) => [
+          id.replace(/^ReaperAlarms|[0-9A-F]{8}$/g, ''),
+          [Properties.Threshold, Properties.DatapointsToAlarm],
+        ]),
+    )
+  expect(settings('Slotkeeper-shop')).toEqual({
+    SlotsUsed: [60, 5],
+    Exhausted: [0, 2],
+    Leak: [20, 15],
+    Refused: [0, 3],
+    OldTransaction: [900, 1],
+  })
+  expect(settings('Slotkeeper-two')).toEqual({
+    SlotsUsed: [70, 5],
+    Exhausted: [0, 2],
+    Silent: [1, 4],
+    Refused: [0, 3],
+    OldTransaction: [900, 1],
+  })
+})
+
 test('what targets share: the topic, its subscription, and an overview of many', () => {
   const types = (app: App) =>
     Object.values(templateOf(app, 'Slotkeeper').Resources).map(
@@ -180,6 +243,20 @@ test('what targets share: the topic, its subscription, and an overview of many',
     'AWS::SNS::Subscription',
   ])
   expect(types(synth(one, { ...one, name: 'two' }))).toContain('AWS::CloudWatch::Dashboard')
+})
+
+test('the mail tells what goes off and what is over, and not that a new alarm is well', () => {
+  const [subscription] = Object.values(
+    templateOf(synth(one), 'Slotkeeper').Resources as Record<
+      string,
+      { Type: string; Properties: object }
+    >,
+  ).filter(({ Type }) => Type === 'AWS::SNS::Subscription')
+  expect(subscription?.Properties).toMatchObject({
+    Protocol: 'email',
+    FilterPolicyScope: 'MessageBody',
+    FilterPolicy: { $or: [{ NewStateValue: ['ALARM'] }, { OldStateValue: ['ALARM'] }] },
+  })
 })
 
 test('the topic takes what the alarms have to say, and from nobody else', () => {

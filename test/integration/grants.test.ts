@@ -4,9 +4,10 @@ import { EXAMPLE_KEYS, startAws } from '../../cli/rehearse/aws.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
 import { createGate, deadlineIn } from '../../lambda/postgres/entry.ts'
 import { provide } from '../../lambda/postgres/grant.ts'
+import { checkPassword } from '../../lambda/postgres/role-login.ts'
 import { takeSnapshot } from '../../lambda/postgres/snapshot.ts'
 import { handler } from '../../lambda/provision.ts'
-import { MAJOR, testServer } from '../support/server.ts'
+import { MAJOR, testServer, until } from '../support/server.ts'
 
 const SOON_MS = 10_000
 
@@ -63,11 +64,13 @@ describe('the least role', () => {
     if (MAJOR >= 16) {
       const powerless = await db.role('powerless', [], 'createrole')
       const admin = await db.link(powerless)
+      await db.admin.query('grant pg_monitor to powerless with admin option')
       await expect(provide(admin, { role: 'unmade', auth: 'secret' }, 'p')).rejects.toThrow(
-        /GRANT pg_monitor TO "unmade".*permission denied/,
+        /GRANT pg_signal_backend TO "unmade".*permission denied/,
       )
       await admin.close()
     }
+    expect(await abilities('unmade')).toBeUndefined()
     const nobody = await db.link(app)
     await expect(provide(nobody, { role: 'unmade2', auth: 'secret' }, 'p')).rejects.toThrow(
       /role unmade2 could not be made.*permission denied/,
@@ -124,6 +127,50 @@ describe('the custom resource', async () => {
     expect(await abilities('made')).toMatchObject({ sees: true })
   })
 
+  describe('fails where the role can not log in, with the remedy', () => {
+    test.each([
+      ['another password', "password 'of a person'", 'with another password than the secret has'],
+      ['NOLOGIN', 'nologin', 'It has no LOGIN: ALTER ROLE "made" LOGIN;'],
+      [
+        'an expired password',
+        "valid until '2020-01-01'",
+        `Its password has expired: ALTER ROLE "made" VALID UNTIL 'infinity';`,
+      ],
+      ['no connection allowed', 'connection limit 0', 'ALTER ROLE "made" CONNECTION LIMIT 2;'],
+    ])('%s', async (_, change, remedy) => {
+      await db.admin.query(`alter role made ${change}`)
+      await expect(handler(event('Update'))).rejects.toThrow(remedy)
+      await db.admin.query(
+        "alter role made login valid until 'infinity' connection limit -1 password 'päss \"word\" \\'",
+      )
+      await expect(handler(event('Update'))).resolves.toMatchObject({ Data: { Refused: '' } })
+    })
+
+    test('a database that it may not connect to', async () => {
+      await db.admin.query('create database closed')
+      await db.admin.query('revoke connect on database closed from public')
+      await expect(handler(event('Update', { database: 'closed' }))).rejects.toThrow(
+        /role made exists and can't log in: .* database closed.*42501/,
+      )
+    })
+
+    test('a full server is no fault of the role', async () => {
+      const walled = await db.role('walled')
+      const admin = await db.link(superuser)
+      const filling = await db.fill(app)
+      const read = async () => db.credentials(walled)
+      expect(await checkPassword(admin, 'walled', read, false)).toContain('the login was not tried')
+      await Promise.all(filling.map(({ client }) => client.end()))
+      await until(
+        async () =>
+          (await db.admin.query("select from pg_stat_activity where application_name = 'filler'"))
+            .rowCount === 0,
+      )
+      expect(await checkPassword(admin, 'walled', read, false)).toBeUndefined()
+      await admin.close()
+    })
+  })
+
   test('IAM needs a server that knows rds_iam', async () => {
     await expect(
       handler(event('Create', { secret: undefined, iamUser: 'by_iam' })),
@@ -132,6 +179,10 @@ describe('the custom resource', async () => {
     expect(await handler(event('Create', { secret: undefined, iamUser: 'by_iam' }))).toMatchObject({
       Data: { Role: 'by_iam' },
     })
+    await db.admin.query('alter role by_iam nologin')
+    await expect(
+      handler(event('Update', { secret: undefined, iamUser: 'by_iam' })),
+    ).rejects.toThrow('ALTER ROLE "by_iam" LOGIN;')
   })
 
   test('fails with what was refused', async () => {

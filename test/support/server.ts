@@ -115,6 +115,11 @@ export async function testServer(settings: Record<string, string> = {}) {
       }
     },
 
+    /** Ends all sessions that were opened here. */
+    async endAll(): Promise<void> {
+      await Promise.all(opened.splice(0).map((client) => client.end().catch(() => undefined)))
+    },
+
     async stateOf(pid: number): Promise<string | undefined> {
       const { rows } = await admin.query('select state from pg_stat_activity where pid = $1', [pid])
       return rows[0]?.state

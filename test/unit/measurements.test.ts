@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { showSweep } from '../../cli/show.ts'
+import { embedded } from '../../lambda/aws/metrics.ts'
 import { distribution, measure, measureFailure } from '../../lambda/core/measurements.ts'
+import type { PolicyInput } from '../../lambda/core/policy.ts'
 import { type Entry, type Mode, makeReport, type Outcome } from '../../lambda/core/report.ts'
 import type { Session } from '../../lambda/core/session.ts'
 import { countSlots } from '../../lambda/core/slots.ts'
@@ -8,6 +10,8 @@ import { judge } from '../../lambda/core/verdicts.ts'
 import { policy, session, snapshot } from '../support/session.ts'
 
 const strict = policy({ rules: [{ name: 'idle', state: 'idle', olderThan: '30s' }] })
+
+const circumstances = { policy: strict, condemned: 0, newlyCondemned: 0 }
 
 function sweep(
   sessions: Session[],
@@ -38,7 +42,9 @@ function metricOf(
   entry?: Entry,
 ) {
   const { look, report } = sweep(sessions, outcomes, mode, entry)
-  return measure(look, report, 'full').find((measurement) => measurement.name === name)?.values
+  return measure(look, report, 'full', circumstances).find(
+    (measurement) => measurement.name === name,
+  )?.values
 }
 
 const many = (count: number, different: Partial<Session> = {}) =>
@@ -178,14 +184,62 @@ describe('the metrics', () => {
     ['OldestTransactionAge', 0, many(1), []],
     ['SessionsReaped', 1, many(2), [{ outcome: 'reaped' }, { outcome: 'gone' }]],
     ['SessionsReaped', 0, many(2), [], 'observe'],
+    ['SessionsWouldReap', 0, many(2), [], 'observe'],
     ['SessionsSpared', 2, many(2), [{ outcome: 'changed' }, { outcome: 'gone' }]],
     ['ReapsRefused', 1, many(1), [{ outcome: 'refused', sqlstate: '42501', message: '' }]],
     ['Exhausted', 0, [], []],
     ['Exhausted', 1, [], [], 'reap', 'walsender'],
+    ['Exhausted', 0, many(96), [], 'reap', 'warm'],
+    ['Exhausted', 1, many(97), [], 'reap', 'warm'],
+    ['Exhausted', 1, many(97), [], 'reap', 'client'],
+    ['Exhausted', 1, many(100), [], 'observe', 'warm'],
     ['SweepSucceeded', 1, [], []],
     ['SweepDuration', 21, [], []],
   ])('%s is %d', (name, value, sessions, outcomes, mode, entry) => {
     expect(metricOf(name, sessions, outcomes, mode, entry)).toEqual([value])
+  })
+
+  test('the oldest transaction is one that the policy could touch', () => {
+    const sessions = [
+      session({ application: 'pg_dump', transactionSeconds: 9000 }),
+      session({ user: 'postgres', superuser: true, transactionSeconds: 8000 }),
+      session({ user: 'rdsadmin', transactionSeconds: 7000 }),
+      session({ user: null, superuser: null, transactionSeconds: 6000 }),
+      session({ user: 'crm_app', transactionSeconds: 5000 }),
+      session({ user: 'reaper', application: 'slotkeeper', transactionSeconds: 4000 }),
+      session({ state: 'active', transactionSeconds: 100 }),
+      session({ state: 'idle in transaction', transactionSeconds: 200 }),
+    ]
+    const look = snapshot(sessions)
+    const { report } = sweep(sessions, [])
+    const oldest = (input: PolicyInput) =>
+      measure(look, report, 'full', { ...circumstances, policy: policy(input) }).find(
+        ({ name }) => name === 'OldestTransactionAge',
+      )?.values
+    const protect = [{ applications: ['pg_dump'] }]
+    expect(oldest({ scope: { users: ['shop_*'] }, protect })).toEqual([200])
+    expect(oldest({ protect })).toEqual([5000])
+    expect(oldest({})).toEqual([9000])
+  })
+
+  test('observing counts what would be reaped, and what would be refused', () => {
+    const look = snapshot(many(3))
+    const counts = (mode: Mode, cannotSignal: boolean) => {
+      const { report } = sweep(look.sessions, [], mode)
+      const refusing = Object.assign(report, { cannotSignal })
+      const all = measure(look, refusing, 'full', {
+        policy: strict,
+        condemned: 3,
+        newlyCondemned: 2,
+      })
+      return ['SessionsWouldReap', 'ReapsRefused'].map(
+        (name) => all.find((measurement) => measurement.name === name)?.values[0],
+      )
+    }
+    expect(counts('observe', false)).toEqual([2, 0])
+    // They stay, so that each sweep would be refused again.
+    expect(counts('observe', true)).toEqual([2, 3])
+    expect(counts('reap', true)).toEqual([undefined, 0])
   })
 
   test('there is no age without an idle session', () => {
@@ -194,7 +248,7 @@ describe('the metrics', () => {
 
   test('the essential set', () => {
     const { look, report } = sweep(many(1), [])
-    const names = measure(look, report, 'essential').map(({ name }) => name)
+    const names = measure(look, report, 'essential', circumstances).map(({ name }) => name)
     expect(names).toEqual(['SlotsUsedPercent', 'SessionsReaped', 'Exhausted', 'SweepSucceeded'])
   })
 
@@ -210,6 +264,35 @@ describe('the metrics', () => {
       ['Exhausted', 0],
       ['SweepSucceeded', 0],
     ])
+  })
+})
+
+describe('in the embedded metric format', () => {
+  const written = (samples: number[]) =>
+    (
+      embedded(
+        [distribution('IdleAge', 'Seconds', samples)],
+        { via: 'emf', namespace: 'N', target: 't' },
+        0,
+      ) as { IdleAge: unknown }
+    ).IdleAge
+
+  test('a value is a number, and several are a list', () => {
+    expect(written([4])).toBe(4)
+    expect(written([4, 4])).toEqual([4, 4])
+    expect(written([3, 1, 2, 2])).toEqual([1, 2, 2, 3])
+    expect(written(Array.from({ length: 100 }, () => 7))).toHaveLength(100)
+  })
+
+  test.each([101, 150, 5000])('of %d samples, 100 that keep the percentiles', (length) => {
+    const samples = Array.from({ length }, (_, index) => index)
+    const list = written(samples) as number[]
+    expect(list).toHaveLength(100)
+    expect(list[0]).toBe(0)
+    // Of many values the distribution itself has buckets, told by their means.
+    expect(list.at(-1)).toBeGreaterThan(0.9 * (length - 1))
+    expect(Math.abs((list[50] as number) - length / 2)).toBeLessThan(length / 20)
+    expect(Math.abs((list[95] as number) - length * 0.95)).toBeLessThan(length / 10)
   })
 })
 

@@ -1,0 +1,33 @@
+import type { Aws } from '../../cli/rehearse/aws.ts'
+import type { Lambda } from '../../cli/rehearse/lambda.ts'
+import type { Minute } from './cloudwatch.ts'
+
+/**
+ * Invokes the function, and gives what CloudWatch then has of it: the metrics that it published, and
+ * those that Lambda counts of every invocation.
+ */
+export async function record(lambda: Lambda, aws: Aws): Promise<Minute> {
+  const before = aws.puts.length
+  const { ok } = await lambda.invoke({})
+  const published = aws.puts
+    .slice(before)
+    .flatMap(({ Namespace, MetricData }) =>
+      MetricData.map(({ MetricName, Values = [], Counts }): [string, number[]] => [
+        `${Namespace}/${MetricName}`,
+        Values.flatMap((value, index) => Array(Counts?.[index] ?? 1).fill(value)),
+      ]),
+    )
+  return {
+    ...Object.fromEntries(published),
+    'AWS/Lambda/Invocations': [1],
+    'AWS/Lambda/Errors': [ok ? 0 : 1],
+  }
+}
+
+/** One minute in which all of these sweeps were made. */
+export function together(...sweeps: Minute[]): Minute {
+  const names = new Set(sweeps.flatMap(Object.keys))
+  return Object.fromEntries(
+    [...names].map((name) => [name, sweeps.flatMap((sweep) => sweep[name] ?? [])]),
+  )
+}
