@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -32,10 +33,10 @@ const COMPILERS = {
 function cleanCopy(): string {
   const copy = join(folder, 'checkout')
   const files = run('.', 'git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard')
-  for (const file of files.split('\0').filter(Boolean)) {
+  // One that was deleted is still known until the next commit.
+  for (const file of files.split('\0').filter((file) => file !== '' && existsSync(file))) {
     mkdirSync(dirname(join(copy, file)), { recursive: true })
-    // One that was deleted is still known until the next commit.
-    cpSync(file, join(copy, file), { errorOnExist: false })
+    cpSync(file, join(copy, file))
   }
   symlinkSync(resolve('node_modules'), join(copy, 'node_modules'))
   return copy
