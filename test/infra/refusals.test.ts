@@ -113,6 +113,8 @@ const RESOURCES: [string, string | undefined][] = [
   ['prx-0123456789abcdef0', 'a pooler'],
 ]
 
+const STALE = { name: 'stale', state: 'idle', olderThan: '15m' }
+
 type Found = string | undefined
 
 /** What a call refuses, or nothing. */
@@ -192,7 +194,7 @@ describe('cdk.json', () => {
     ['metricSet', 'essentials', 'did you mean "essential"?'],
     ['hots', HOST, 'did you mean "host"?'],
     ['network', network, undefined],
-    ['policy', { keep: 2 }, undefined],
+    ['policy', { rules: [STALE], keep: 2 }, undefined],
   ])('%s %j', (key, value, said) => {
     expectRefusal(read({ [key]: value }), `context slotkeeper.targets[0].${key}`, said)
   })
@@ -212,7 +214,7 @@ describe('cdk.json', () => {
   })
 
   test('a policy, with the path of what is wrong in it', () => {
-    const found = read({ policy: { rules: [{ name: 'a', state: 'idle', olderThan: 30 }] } })
+    const found = read({ policy: { rules: [{ ...STALE, olderThan: 30 }] } })
     expectRefusal(found, 'context slotkeeper.targets[0].policy.rules[0].olderThan', '"30s"')
   })
 
@@ -251,7 +253,7 @@ describe('cdk.json', () => {
     const wrong = { ...target, host: `${HOST}:5432`, mode: 'observ', metrics: 'prometheus' }
     const context = {
       emial: 'x',
-      targets: [wrong, { ...iam, resourceId: undefined, policy: { keep: -1 } }],
+      targets: [wrong, { ...iam, resourceId: undefined, policy: { rules: [STALE], keep: -1 } }],
     }
     const found = refusalOf(() => readContext(context)) ?? ''
     expect(found).toMatch(/^context slotkeeper has 7 problems:\n/)
@@ -397,7 +399,7 @@ describe('the construct', () => {
     ['vpcSubnets', {}, 'expected vpc beside it'],
     ['createEndpoints', true, 'expected vpc beside it'],
     ['endpoint', { hostname: HOST, port: 5432 }, 'expected none beside database.host'],
-    ['policy', {}, undefined],
+    ['policy', { rules: [STALE] }, undefined],
   ])('%s %j', (name, value, said) => {
     const found = refusalOf(() => construct(() => ({ [name]: value })))
     expectRefusal(found, `Test/Shop: ${name}`, said)
@@ -417,7 +419,11 @@ describe('the construct', () => {
     ['alarms.topics', () => ({ alarms: { topics: 'x' } }), 'expected a list of sns.ITopic'],
     ['alarms.topic', () => ({ alarms: { topic: 'arn:aws:sns:…' } }), 'expected an sns.ITopic'],
     ['createRole.adminSecret', () => ({ createRole: {} }), "the administrator's secret"],
-    ['policy.keep', () => ({ policy: { keep: -1 } }), 'expected a whole number from 0'],
+    [
+      'policy.keep',
+      () => ({ policy: { rules: [STALE], keep: -1 } }),
+      'expected a whole number from 0',
+    ],
     ['vpc', (stack) => ({ database: instanceOf(stack) }), 'the VPC of the rds instance'],
     ['vpc', (stack) => ({ database: clusterOf(stack) }), 'the VPC of the rds instance'],
     [
@@ -642,7 +648,7 @@ describe('the construct', () => {
           auth: {},
           mode: 'observ',
           metrics: 'prometheus',
-          policy: { keep: -1 },
+          policy: { rules: [STALE], keep: -1 },
           endpiont: 1,
         })),
       ) ?? ''
