@@ -664,6 +664,48 @@ describe('the construct', () => {
   })
 })
 
+describe('a password is shown in no refusal', () => {
+  const PASSWORD = 'hunter2'
+  const url = `postgres://slotkeeper:${PASSWORD}@${HOST}:5432/shop`
+
+  test.each<[string, Record<string, unknown>]>([
+    ['a URL as host', { database: { host: url } }],
+    [
+      'a URL with a placeholder as host',
+      { database: { host: url.replace('c1a2b3c4d5e6', '<id>') } },
+    ],
+    ['a URL as database', { database: url }],
+    ['a list with a URL as database', { database: [url] }],
+    ['a URL as auth', { auth: url }],
+    ['a password as secret', { auth: { secret: PASSWORD } }],
+    ['a password of its own', { auth: { iamUser: 'x', password: PASSWORD } }],
+    ['a list as auth', { auth: [PASSWORD] }],
+    ['a password as key', { auth: { secret: { secretArn: SECRET }, encryptionKey: PASSWORD } }],
+    ['a password beside', { password: PASSWORD }],
+    ['a password of the administrator', { createRole: { adminSecret: PASSWORD } }],
+    ['a password as createRole', { createRole: PASSWORD }],
+  ])('of the construct: %s', (_, different) => {
+    const found = refusalOf(() => construct(() => different))
+    expect(found).toContain('Test/Shop')
+    expect(found).not.toContain(PASSWORD)
+  })
+
+  test.each<[string, object]>([
+    ['a URL as host', { host: url }],
+    ['a URL with a placeholder as host', { host: url.replace('c1a2b3c4d5e6', '<id>') }],
+    ['a password as secret', { secretArn: PASSWORD }],
+    ['the secret itself', { secretArn: JSON.stringify({ password: PASSWORD }) }],
+    ['a password as key', { secretKeyArn: PASSWORD }],
+    ['a password of the administrator', { adminSecretArn: PASSWORD }],
+    ['a password of its own', { password: PASSWORD }],
+  ])('of cdk.json: %s', (_, different) => {
+    const deployed = { account: ACCOUNT, region: 'eu-central-1' }
+    const found = refusalOf(() => readContext({ targets: [{ ...target, ...different }] }, deployed))
+    expect(found).toContain('slotkeeper.targets[0]')
+    expect(found).not.toContain(PASSWORD)
+  })
+})
+
 test('a name that another reaper has in the same metrics', () => {
   const app = new App()
   const env = { account: ACCOUNT, region: 'eu-central-1' }
