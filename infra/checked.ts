@@ -1,5 +1,6 @@
 import { Token } from 'aws-cdk-lib'
 import * as v from 'valibot'
+import { brief, describe } from '../lambda/core/schema.ts'
 import { isPlaceholder } from './placeholders.ts'
 
 /**
@@ -30,6 +31,34 @@ export function wholeBetween(least: number, most: number) {
     v.number(form),
     v.check((n) => Token.isUnresolved(n) || (Number.isInteger(n) && n >= least && n <= most), form),
   )
+}
+
+const NOT_SHOWN = 'a value that is not shown'
+
+/** Where a person may have put a password. */
+const MAY_HOLD_SECRET = /secret[^.]*$|^\.?(role|auth|createRole)(?!\.iamUser)/i
+
+/**
+ * What was found, as a person can be shown it: synthesis runs where others read along.
+ * @param path where it stands; an e-mail address has an "@" and no password
+ */
+export function shown(path: string, value: unknown): string {
+  const text = typeof value === 'string' ? value : brief(value)
+  if (/:\/\/|@/.test(text) && !path.endsWith('email')) return NOT_SHOWN
+  const harmless =
+    value === undefined || value === null || text === '' || /^(arn:|\[\]|\{\})/.test(text)
+  return MAY_HOLD_SECRET.test(path) && !harmless ? NOT_SHOWN : brief(value)
+}
+
+/** As the schema's own description, without what nobody should read. */
+export function problemOf(root: string, issue: v.BaseIssue<unknown>): string {
+  const text = describe(root, issue)
+  const { message } = issue
+  if (message === 'missing') return text
+  const path = text.slice(0, text.indexOf(`: ${message}`))
+  const value = issue.path?.at(-1)?.value ?? issue.input
+  const found = message.startsWith('unknown key') ? NOT_SHOWN : shown(path, value)
+  return `${path}: ${message}, found ${found}`
 }
 
 /**

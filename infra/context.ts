@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { METRIC_SETS } from '../lambda/core/measurements.ts'
 import { parsePolicy } from '../lambda/core/policy.ts'
-import { brief, describe, list, oneOf, record, text } from '../lambda/core/schema.ts'
+import { brief, list, oneOf, record, text } from '../lambda/core/schema.ts'
 import { alarmsSchema } from './alarm-settings.ts'
 import {
   keyArnProblem,
@@ -11,7 +11,7 @@ import {
   placeProblem,
   secretArnProblem,
 } from './arns.ts'
-import { checked, flag, refusal, wholeBetween } from './checked.ts'
+import { checked, flag, problemOf, refusal, shown, wholeBetween } from './checked.ts'
 import { hostProblem } from './hosts.ts'
 import { databaseProblem, iamUserProblem, idProblem, resourceIdProblem } from './names.ts'
 import { isPlaceholder } from './placeholders.ts'
@@ -81,7 +81,7 @@ export function readContext(input: unknown, deployment: Omit<Place, 'partition'>
   const { targets } = (input ?? {}) as { targets?: unknown }
   const given: unknown[] = Array.isArray(targets) ? targets : []
   const problems = [
-    ...(result.issues ?? []).map((issue) => describe('slotkeeper', issue)),
+    ...(result.issues ?? []).map((issue) => problemOf('slotkeeper', issue)),
     ...given.flatMap((target, index) =>
       typeof target === 'object' && target !== null
         ? [
@@ -164,7 +164,7 @@ function policyProblems(path: string, policy: unknown): string[] {
 function placeholders(path: string, value: unknown): string[] {
   if (typeof value === 'string') {
     if (!isPlaceholder(value)) return []
-    return [`${path}: ${brief(value)} is a placeholder; expected what it stands for`]
+    return [`${path}: ${shown(path, value)} is a placeholder; expected what it stands for`]
   }
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([key, child]) => {

@@ -6,6 +6,7 @@ import type {
   IDatabaseInstance,
 } from 'aws-cdk-lib/aws-rds'
 import type { IConstruct } from 'constructs'
+import { shown } from './checked.ts'
 import type { DatabaseAddress } from './database.ts'
 import { hostProblem } from './hosts.ts'
 import { isPlaceholder } from './placeholders.ts'
@@ -29,7 +30,9 @@ function addressProblems(
 ): string[] {
   const problems: string[] = []
   if (!Token.isUnresolved(Stack.of(scope).account) && isPlaceholder(host)) {
-    problems.push(`database.host: "${host}" is a placeholder; expected the endpoint of your server`)
+    problems.push(
+      `database.host: ${shown('host', host)} is a placeholder; expected the endpoint of your server`,
+    )
   }
   if (endpoint) {
     problems.push('endpoint: expected none beside database.host, which is the endpoint')
@@ -99,7 +102,7 @@ function endpointProblems(
 /** Of an endpoint that is known already: of an imported server. */
 function hostProblems(path: string, { hostname }: Endpoint): string[] {
   const problem = Token.isUnresolved(hostname) ? undefined : hostProblem(hostname)
-  return problem === undefined ? [] : [`${path}: ${problem}, found "${hostname}"`]
+  return problem === undefined ? [] : [`${path}: ${problem}, found ${shown(path, hostname)}`]
 }
 
 function iamUserOf(auth: Sound['auth']): string | undefined {

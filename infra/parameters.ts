@@ -1,7 +1,7 @@
 import { Duration, Token } from 'aws-cdk-lib'
 import * as v from 'valibot'
-import { describe, record } from '../lambda/core/schema.ts'
-import { refusal, wholeBetween } from './checked.ts'
+import { record } from '../lambda/core/schema.ts'
+import { problemOf, refusal, wholeBetween } from './checked.ts'
 
 /**
  * What the server itself does about its connections.
@@ -99,7 +99,7 @@ export function connectionParameters(
 
 function problemsOf(props: ConnectionParametersProps): string[] {
   const { issues } = v.safeParse(schema, props)
-  if (issues) return issues.map((issue) => describe('', issue).slice(1))
+  if (issues) return issues.map((issue) => problemOf('', issue).slice(1))
   const { maxConnections: all, reservedConnections: reserved } = props
   if (all === undefined || reserved === undefined) return []
   if (Token.isUnresolved(all) || Token.isUnresolved(reserved)) return []

@@ -3,7 +3,7 @@ const FORMS = [
   /xxxx|[<>…]|\.\.\./i,
   /^(vpc|subnet|sg)-0+$/,
   /EXAMPLE|^HOST(NAME)?$/,
-  /(^|[.@])your[-_]/i,
+  /@your-|(^|\.)your-(db|database|server|host|instance|cluster|endpoint)\./i,
   /(^|[.@])(example|invalid|test|example\.(com|net|org))\.?$/i,
 ]
 

@@ -1,9 +1,9 @@
 import { RetentionDays } from 'aws-cdk-lib/aws-logs'
 import * as v from 'valibot'
-import { describe, list, oneOf, record } from '../lambda/core/schema.ts'
+import { list, oneOf, record } from '../lambda/core/schema.ts'
 import type { AlarmOptions, AlarmsOptions } from './alarm-options.ts'
 import { MOST_MINUTES } from './alarm-settings.ts'
-import { checked, flag, wholeBetween } from './checked.ts'
+import { checked, flag, problemOf, wholeBetween } from './checked.ts'
 import type { DatabaseAddress } from './database.ts'
 import { hostProblem } from './hosts.ts'
 import {
@@ -152,7 +152,7 @@ const schema = record({
 export function shapeProblems(props: unknown): string[] {
   const { issues = [] } = v.safeParse(schema, props)
   return issues.map((issue) => {
-    const problem = describe('', issue).slice(1)
+    const problem = problemOf('', issue).slice(1)
     const [path = ''] = /^.*(?=: missing$)/.exec(problem) ?? []
     return path in REQUIRED ? `${problem}; expected ${REQUIRED[path]}` : problem
   })

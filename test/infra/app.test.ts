@@ -88,7 +88,12 @@ describe('a context that is not valid is refused, one problem in one line', () =
     expect(() => readContext(example, { account })).toThrow(
       /targets\[0\].host: "shop.xxxx.*is a placeholder/,
     )
-    for (const host of [one.host, 'test.abc.rds.amazonaws.com', 'my-example-db.corp.internal']) {
+    for (const host of [
+      one.host,
+      'test.abc.rds.amazonaws.com',
+      'my-example-db.corp.internal',
+      'your-shop.abc.rds.amazonaws.com',
+    ]) {
       expect(() => readContext(contextOf({ ...one, host }), { account })).not.toThrow()
     }
   })
@@ -101,6 +106,20 @@ describe('a context that is not valid is refused, one problem in one line', () =
         stdio: 'pipe',
       })
     expect(run).toThrow('is a placeholder')
+  })
+
+  test('and a secret of another region than the one it would be deployed to', () => {
+    const run = () =>
+      execFileSync('npx', ['tsx', 'infra/app.ts'], {
+        env: {
+          ...process.env,
+          CDK_CONTEXT_JSON: JSON.stringify({ slotkeeper: contextOf(one) }),
+          CDK_DEFAULT_ACCOUNT: '111122223333',
+          CDK_DEFAULT_REGION: 'us-east-1',
+        },
+        stdio: 'pipe',
+      })
+    expect(run).toThrow('secretArn: the secret is in eu-central-1, the stack in us-east-1')
   })
 
   test('the app prints that line and no stack', () => {

@@ -113,6 +113,8 @@ const RESOURCES: [string, string | undefined][] = [
   ['prx-0123456789abcdef0', 'a pooler'],
 ]
 
+const STALE = { name: 'stale', state: 'idle', olderThan: '15m' }
+
 type Found = string | undefined
 
 /** What a call refuses, or nothing. */
@@ -192,7 +194,7 @@ describe('cdk.json', () => {
     ['metricSet', 'essentials', 'did you mean "essential"?'],
     ['hots', HOST, 'did you mean "host"?'],
     ['network', network, undefined],
-    ['policy', { keep: 2 }, undefined],
+    ['policy', { rules: [STALE], keep: 2 }, undefined],
   ])('%s %j', (key, value, said) => {
     expectRefusal(read({ [key]: value }), `context slotkeeper.targets[0].${key}`, said)
   })
@@ -212,7 +214,7 @@ describe('cdk.json', () => {
   })
 
   test('a policy, with the path of what is wrong in it', () => {
-    const found = read({ policy: { rules: [{ name: 'a', state: 'idle', olderThan: 30 }] } })
+    const found = read({ policy: { rules: [{ ...STALE, olderThan: 30 }] } })
     expectRefusal(found, 'context slotkeeper.targets[0].policy.rules[0].olderThan', '"30s"')
   })
 
@@ -251,7 +253,7 @@ describe('cdk.json', () => {
     const wrong = { ...target, host: `${HOST}:5432`, mode: 'observ', metrics: 'prometheus' }
     const context = {
       emial: 'x',
-      targets: [wrong, { ...iam, resourceId: undefined, policy: { keep: -1 } }],
+      targets: [wrong, { ...iam, resourceId: undefined, policy: { rules: [STALE], keep: -1 } }],
     }
     const found = refusalOf(() => readContext(context)) ?? ''
     expect(found).toMatch(/^context slotkeeper has 7 problems:\n/)
@@ -397,7 +399,7 @@ describe('the construct', () => {
     ['vpcSubnets', {}, 'expected vpc beside it'],
     ['createEndpoints', true, 'expected vpc beside it'],
     ['endpoint', { hostname: HOST, port: 5432 }, 'expected none beside database.host'],
-    ['policy', {}, undefined],
+    ['policy', { rules: [STALE] }, undefined],
   ])('%s %j', (name, value, said) => {
     const found = refusalOf(() => construct(() => ({ [name]: value })))
     expectRefusal(found, `Test/Shop: ${name}`, said)
@@ -417,7 +419,11 @@ describe('the construct', () => {
     ['alarms.topics', () => ({ alarms: { topics: 'x' } }), 'expected a list of sns.ITopic'],
     ['alarms.topic', () => ({ alarms: { topic: 'arn:aws:sns:…' } }), 'expected an sns.ITopic'],
     ['createRole.adminSecret', () => ({ createRole: {} }), "the administrator's secret"],
-    ['policy.keep', () => ({ policy: { keep: -1 } }), 'expected a whole number from 0'],
+    [
+      'policy.keep',
+      () => ({ policy: { rules: [STALE], keep: -1 } }),
+      'expected a whole number from 0',
+    ],
     ['vpc', (stack) => ({ database: instanceOf(stack) }), 'the VPC of the rds instance'],
     ['vpc', (stack) => ({ database: clusterOf(stack) }), 'the VPC of the rds instance'],
     [
@@ -642,7 +648,7 @@ describe('the construct', () => {
           auth: {},
           mode: 'observ',
           metrics: 'prometheus',
-          policy: { keep: -1 },
+          policy: { rules: [STALE], keep: -1 },
           endpiont: 1,
         })),
       ) ?? ''
@@ -655,6 +661,48 @@ describe('the construct', () => {
       'policy.keep',
       'vpc',
     ])
+  })
+})
+
+describe('a password is shown in no refusal', () => {
+  const PASSWORD = 'hunter2'
+  const url = `postgres://slotkeeper:${PASSWORD}@${HOST}:5432/shop`
+
+  test.each<[string, Record<string, unknown>]>([
+    ['a URL as host', { database: { host: url } }],
+    [
+      'a URL with a placeholder as host',
+      { database: { host: url.replace('c1a2b3c4d5e6', '<id>') } },
+    ],
+    ['a URL as database', { database: url }],
+    ['a list with a URL as database', { database: [url] }],
+    ['a URL as auth', { auth: url }],
+    ['a password as secret', { auth: { secret: PASSWORD } }],
+    ['a password of its own', { auth: { iamUser: 'x', password: PASSWORD } }],
+    ['a list as auth', { auth: [PASSWORD] }],
+    ['a password as key', { auth: { secret: { secretArn: SECRET }, encryptionKey: PASSWORD } }],
+    ['a password beside', { password: PASSWORD }],
+    ['a password of the administrator', { createRole: { adminSecret: PASSWORD } }],
+    ['a password as createRole', { createRole: PASSWORD }],
+  ])('of the construct: %s', (_, different) => {
+    const found = refusalOf(() => construct(() => different))
+    expect(found).toContain('Test/Shop')
+    expect(found).not.toContain(PASSWORD)
+  })
+
+  test.each<[string, object]>([
+    ['a URL as host', { host: url }],
+    ['a URL with a placeholder as host', { host: url.replace('c1a2b3c4d5e6', '<id>') }],
+    ['a password as secret', { secretArn: PASSWORD }],
+    ['the secret itself', { secretArn: JSON.stringify({ password: PASSWORD }) }],
+    ['a password as key', { secretKeyArn: PASSWORD }],
+    ['a password of the administrator', { adminSecretArn: PASSWORD }],
+    ['a password of its own', { password: PASSWORD }],
+  ])('of cdk.json: %s', (_, different) => {
+    const deployed = { account: ACCOUNT, region: 'eu-central-1' }
+    const found = refusalOf(() => readContext({ targets: [{ ...target, ...different }] }, deployed))
+    expect(found).toContain('slotkeeper.targets[0]')
+    expect(found).not.toContain(PASSWORD)
   })
 })
 
