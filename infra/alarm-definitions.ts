@@ -8,7 +8,7 @@ import {
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import type { MetricSet } from '../lambda/core/measurements.ts'
 import type { Mode } from '../lambda/core/report.ts'
-import type { AlarmName, AlarmSetting } from './alarm-settings.ts'
+import type { AlarmName, AlarmSetting } from './alarm-options.ts'
 
 const MINUTE = Duration.minutes(1)
 

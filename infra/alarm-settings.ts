@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { record, wholeFrom } from '../lambda/core/schema.ts'
+import type { AlarmName, AlarmSetting } from './alarm-options.ts'
 
 /** CloudWatch evaluates a day at most of an alarm by the minute; three of it are the slack of `Silent`. */
 export const MOST_MINUTES = 1437
@@ -11,18 +12,9 @@ export const ALARM_NAMES = [
   'Leak',
   'Refused',
   'OldTransaction',
-] as const
-export type AlarmName = (typeof ALARM_NAMES)[number]
+] as const satisfies AlarmName[]
 
-/** When one alarm goes off. */
-export interface AlarmSetting {
-  /** In the unit of the alarm's metric: see docs/operations.md. */
-  readonly threshold?: number
-  /** How many minutes it has to last, from 1 to 1437. */
-  readonly minutes?: number
-}
-
-/** Each alarm's own setting; `false` leaves the alarm out. */
+/** The settings of the alarms as `cdk.json` has them; `false` leaves an alarm out. */
 export type AlarmSettings = { readonly [Name in AlarmName]?: false | AlarmSetting }
 
 const settingSchema = record({

@@ -1,24 +1,18 @@
 import { Duration } from 'aws-cdk-lib'
-import {
-  Alarm,
-  ComparisonOperator,
-  type IAlarm,
-  Metric,
-  TreatMissingData,
-} from 'aws-cdk-lib/aws-cloudwatch'
+import { Alarm, ComparisonOperator, Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch'
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
-import type { ITopic } from 'aws-cdk-lib/aws-sns'
 import { Construct } from 'constructs'
-import type { MetricSet } from '../lambda/core/measurements.ts'
-import type { Mode } from '../lambda/core/report.ts'
 import { type Definition, definitions } from './alarm-definitions.ts'
-import {
-  type AlarmName,
-  type AlarmSetting,
-  type AlarmSettings,
-  MOST_MINUTES,
-} from './alarm-settings.ts'
+import type {
+  AlarmName,
+  AlarmOptions,
+  AlarmSetting,
+  AlarmsByName,
+  AlarmsOptions,
+} from './alarm-options.ts'
+import { MOST_MINUTES } from './alarm-settings.ts'
+import type { MetricSet, ReaperMode } from './options.ts'
 
 const MINUTE = Duration.minutes(1)
 
@@ -42,53 +36,78 @@ export class TargetMetrics {
   }
 }
 
-export interface ReaperAlarmsProps extends AlarmSettings {
+/**
+ * What the alarms of one target watch.
+ * @example { metrics: reaper.metrics, sweep: reaper.function, mode: 'reap', topics: [onCall] }
+ */
+export interface ReaperAlarmsProps extends AlarmsOptions {
+  /**
+   * The metrics of the target.
+   * @example reaper.metrics
+   */
   readonly metrics: TargetMetrics
+  /**
+   * The function that sweeps it.
+   * @example reaper.function
+   */
   readonly sweep: IFunction
-  /** In mode `observe` nothing is reaped or refused: the alarms then count what would be. */
-  readonly mode: Mode
-  /** Told when an alarm goes off and when it is over. */
-  readonly topic?: ITopic
+  /**
+   * In mode `observe` nothing is reaped or refused: the alarms then count what would be.
+   * @example 'reap'
+   */
+  readonly mode: ReaperMode
 }
 
 /** The alarms of one target; each tells the paged person what it means and what to do first. */
 export class ReaperAlarms extends Construct {
-  readonly all: IAlarm[]
+  /** Those that were not left out. */
+  readonly byName: AlarmsByName
 
   /** @throws Error that names the path of a setting which no alarm can have */
   constructor(scope: Construct, id: string, props: ReaperAlarmsProps) {
     super(scope, id)
-    const { metrics, topic } = props
-    this.all = Object.entries(definitions(props)).flatMap(([name, definition]) => {
-      const setting = this.settingOf(name as AlarmName, definition, props)
-      if (!setting) return []
-      const { threshold, minutes } = setting
-      const { breaching, of } = definition.window?.(minutes) ?? { breaching: minutes, of: minutes }
-      const alarm = new Alarm(this, name, {
-        alarmDescription: `${metrics.target}: ${definition.describe(setting)}`,
-        metric: definition.metric,
-        threshold,
-        comparisonOperator: definition.operator ?? ComparisonOperator.GREATER_THAN_THRESHOLD,
-        evaluationPeriods: of,
-        datapointsToAlarm: breaching,
-        treatMissingData: definition.missing ?? TreatMissingData.NOT_BREACHING,
-      })
-      if (topic) {
-        alarm.addAlarmAction(new SnsAction(topic))
-        alarm.addOkAction(new SnsAction(topic))
-      }
-      return alarm
+    const made: Partial<Record<AlarmName, Alarm>> = {}
+    for (const [key, definition] of Object.entries(definitions(props))) {
+      const name = key as AlarmName
+      const options = props[name] ?? {}
+      if (options !== false) made[name] = this.add(name, definition, options, props)
+    }
+    this.byName = made
+  }
+
+  private add(
+    name: AlarmName,
+    definition: Definition,
+    options: AlarmOptions,
+    props: ReaperAlarmsProps,
+  ): Alarm {
+    const setting = this.settingOf(name, definition, options)
+    const { threshold, minutes } = setting
+    const { breaching, of } = definition.window?.(minutes) ?? { breaching: minutes, of: minutes }
+    const alarm = new Alarm(this, name, {
+      alarmDescription: `${props.metrics.target}: ${definition.describe(setting)}`,
+      metric: definition.metric,
+      threshold,
+      comparisonOperator: definition.operator ?? ComparisonOperator.GREATER_THAN_THRESHOLD,
+      evaluationPeriods: of,
+      datapointsToAlarm: breaching,
+      treatMissingData: definition.missing ?? TreatMissingData.NOT_BREACHING,
     })
+    const topics = [props.topic ?? [], props.topics ?? [], options.topics ?? []].flat()
+    for (const topic of topics) {
+      alarm.addAlarmAction(new SnsAction(topic))
+      alarm.addOkAction(new SnsAction(topic))
+    }
+    alarm.addAlarmAction(...(props.actions ?? []), ...(options.actions ?? []))
+    return alarm
   }
 
   private settingOf(
     name: AlarmName,
     { threshold, minutes }: Definition,
-    props: AlarmSettings,
-  ): Required<AlarmSetting> | false {
-    const own = props[name]
-    if (own === false) return false
-    const setting = { threshold: own?.threshold ?? threshold, minutes: own?.minutes ?? minutes }
+    own: AlarmSetting,
+  ): Required<AlarmSetting> {
+    const setting = { threshold: own.threshold ?? threshold, minutes: own.minutes ?? minutes }
     const wrong = Object.entries({
       threshold: Number.isFinite(setting.threshold) ? undefined : 'a number',
       minutes:

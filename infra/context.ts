@@ -1,103 +1,186 @@
 import * as v from 'valibot'
 import { METRIC_SETS } from '../lambda/core/measurements.ts'
-import { POLICY_MISSING, type PolicyInput } from '../lambda/core/policy.ts'
-import {
-  describe,
-  list,
-  oneOf,
-  record,
-  text,
-  uniqueNames,
-  wholeFrom,
-} from '../lambda/core/schema.ts'
+import { POLICY_MISSING, parsePolicy } from '../lambda/core/policy.ts'
+import { brief, list, oneOf, record, text } from '../lambda/core/schema.ts'
 import { alarmsSchema } from './alarm-settings.ts'
+import {
+  keyArnProblem,
+  type Place,
+  partitionOf,
+  placeOf,
+  placeProblem,
+  secretArnProblem,
+} from './arns.ts'
+import { builtFolder } from './assets.ts'
+import { authoritiesProblem } from './authorities.ts'
+import { checked, flag, problemOf, refusal, shown, wholeBetween } from './checked.ts'
+import { hostProblem } from './hosts.ts'
+import { databaseProblem, iamUserProblem, idProblem, resourceIdProblem } from './names.ts'
+import { isPlaceholder } from './placeholders.ts'
+import type { PolicyInput } from './policy.ts'
+import { PERIODS_S } from './schedule.ts'
 
-/** Hosts that stand for one in documents (RFC 2606, and AWS's own placeholder letters). */
-const PLACEHOLDER = /(^|\.)(example|invalid|test|example\.(com|net|org))$|xxxx|[<>]/i
-
-const id = (prefix: string) =>
-  v.pipe(v.string(`expected "${prefix}…"`), v.startsWith(prefix, `expected "${prefix}…"`))
+const id = (prefix: string) => checked(`"${prefix}-…"`, idProblem(prefix))
+const secretArn = v.optional(checked("a secret's ARN", secretArnProblem))
+const keyArn = v.optional(checked("a key's ARN", keyArnProblem))
 
 const networkSchema = record({
-  vpcId: id('vpc-'),
-  subnets: list(record({ id: id('subnet-'), availabilityZone: text('a zone') }), 'subnets'),
-  securityGroupId: id('sg-'),
+  vpcId: id('vpc'),
+  subnets: list(record({ id: id('subnet'), availabilityZone: text('a zone') }), 'subnets'),
+  securityGroupId: id('sg'),
 })
 
 const NAME_FORM = 'expected letters, digits and -, at most 63, a letter first'
 
-const targetSchema = v.pipe(
-  record({
-    // Part of a stack's name.
-    name: v.pipe(v.string(NAME_FORM), v.regex(/^[A-Za-z][A-Za-z0-9-]{0,62}$/, NAME_FORM)),
-    host: text("the server's endpoint"),
-    port: v.optional(v.pipe(wholeFrom(1), v.maxValue(65535, 'expected a port'))),
-    database: v.optional(text('a database name')),
-    secretArn: v.optional(id('arn:')),
-    secretKeyArn: v.optional(id('arn:')),
-    iamUser: v.optional(text('a role name')),
-    resourceId: v.optional(text('"db-…" or "cluster-…"')),
-    adminSecretArn: v.optional(id('arn:')),
-    adminSecretKeyArn: v.optional(id('arn:')),
-    caFile: v.optional(text('a file of certificate authorities in PEM form')),
-    mode: oneOf(['reap', 'observe']),
-    // The construct validates it by the function's own schema.
-    policy: v.optional(v.custom<PolicyInput>(() => true)),
-    everySeconds: v.optional(wholeFrom(1)),
-    reserveConcurrency: v.optional(v.boolean('expected true or false')),
-    network: v.optional(networkSchema),
-    metrics: v.optional(oneOf(['cloudwatch', 'emf'])),
-    metricSet: v.optional(oneOf(METRIC_SETS)),
-    alarms: v.optional(alarmsSchema),
-  }),
-  v.check(
-    ({ secretArn, iamUser }) => (secretArn === undefined) !== (iamUser === undefined),
-    'expected either secretArn or iamUser',
-  ),
-  v.forward(
-    v.check(({ mode, policy }) => mode === 'observe' || policy !== undefined, POLICY_MISSING),
-    ['policy'],
-  ),
-)
+const targetSchema = record({
+  // Part of a stack's name.
+  name: v.pipe(v.string(NAME_FORM), v.regex(/^[A-Za-z][A-Za-z0-9-]{0,62}$/, NAME_FORM)),
+  host: checked("the server's endpoint", hostProblem),
+  port: v.optional(wholeBetween(1, 65535)),
+  database: v.optional(checked('a database name', databaseProblem)),
+  secretArn,
+  secretKeyArn: keyArn,
+  iamUser: v.optional(checked('a role name', iamUserProblem)),
+  resourceId: v.optional(checked('"db-…" or "cluster-…"', resourceIdProblem)),
+  adminSecretArn: secretArn,
+  adminSecretKeyArn: keyArn,
+  caFile: v.optional(text('a file of certificate authorities in PEM form')),
+  mode: oneOf(['reap', 'observe']),
+  // `policyProblems` looks at it, by the function's own schema.
+  policy: v.optional(v.custom<PolicyInput | 'incident'>(() => true)),
+  everySeconds: v.optional(v.picklist(PERIODS_S, `expected ${PERIODS_S.join(', ')}`)),
+  reserveConcurrency: v.optional(flag),
+  network: v.optional(networkSchema),
+  metrics: v.optional(oneOf(['cloudwatch', 'emf'])),
+  metricSet: v.optional(oneOf(METRIC_SETS)),
+  alarms: v.optional(alarmsSchema),
+})
 
 const contextSchema = record({
   email: v.optional(v.pipe(text('an address'), v.email('expected an e-mail address'))),
-  dashboards: v.optional(v.boolean('expected true or false'), true),
+  dashboards: v.optional(flag, true),
   alarms: v.optional(alarmsSchema, {}),
-  targets: v.pipe(
-    list(targetSchema, 'one or more targets'),
-    uniqueNames('an earlier target has this one'),
-  ),
+  targets: list(targetSchema, 'one or more targets'),
 })
 
 /** What `cdk.json` says under `slotkeeper`. */
 export type Context = v.InferOutput<typeof contextSchema>
 export type Target = Context['targets'][number]
 
+/** What stands in the place of a target before it was checked. */
+type Unchecked = Partial<Record<keyof Target, unknown>>
+
 /**
  * Reads the app's context.
- * @throws Error of one line that names each path and what was expected there
+ * @param deployment the region and account of a deployment, where there can be one: placeholders, and
+ *   secrets that the function could not read there, are then refused too
+ * @throws Error that names the path of each problem and what was expected there
  */
-export function readContext(input: unknown): Context {
+export function readContext(input: unknown, deployment: Omit<Place, 'partition'> = {}): Context {
   if (input === undefined) {
     throw new Error('context slotkeeper: missing; expected { "targets": [ … ] } in cdk.json')
   }
   const result = v.safeParse(contextSchema, input)
-  if (result.success) return result.output
-  throw new Error(
-    `context ${result.issues.map((issue) => describe('slotkeeper', issue)).join('; ')}`,
-  )
+  const { targets } = (input ?? {}) as { targets?: unknown }
+  const given: unknown[] = Array.isArray(targets) ? targets : []
+  const problems = [
+    ...(result.issues ?? []).map((issue) => problemOf('slotkeeper', issue)),
+    ...given.flatMap((target, index) =>
+      typeof target === 'object' && target !== null
+        ? [
+            ...nameProblems(given, index),
+            ...targetProblems(`slotkeeper.targets[${index}]`, target, deployment),
+          ]
+        : [],
+    ),
+    ...(deployment.account === undefined ? [] : placeholders('slotkeeper', input)),
+  ]
+  if (result.success && problems.length === 0) return result.output
+  throw refusal('context slotkeeper', problems, 'context ')
 }
 
-/**
- * @throws Error of one line where a host is one that documents use, and that nothing is deployed for
- */
-export function refusePlaceholders({ targets }: Context): void {
-  for (const [index, { host }] of targets.entries()) {
-    if (PLACEHOLDER.test(host)) {
-      throw new Error(
-        `context slotkeeper.targets[${index}].host: "${host}" is a placeholder; expected the endpoint of your server`,
-      )
-    }
+function nameProblems(targets: unknown[], index: number): string[] {
+  const nameOf = (target: unknown) => (target as Unchecked | null)?.name
+  const name = nameOf(targets[index])
+  const earlier = targets.findIndex((target) => nameOf(target) === name)
+  if (name === undefined || earlier === index) return []
+  return [
+    `slotkeeper.targets[${index}].name: expected a name of its own: targets[${earlier}] has this one, found ${brief(name)}`,
+  ]
+}
+
+/** What is wrong between the keys of one target, each of which may be right by itself. */
+function targetProblems(path: string, target: Unchecked, deployment: Place): string[] {
+  const { secretArn, iamUser, resourceId, mode, policy } = target
+  const place = { ...deployment, partition: partitionOf(deployment.region) }
+  const problems: string[] = []
+  if ((secretArn === undefined) === (iamUser === undefined)) {
+    const found = secretArn === undefined ? 'neither' : 'both'
+    problems.push(`${path}: expected either secretArn or iamUser, found ${found}`)
   }
+  if (iamUser !== undefined && secretArn === undefined && resourceId === undefined) {
+    problems.push(
+      `${path}.resourceId: missing; expected "db-…" or "cluster-…", which IAM authentication names`,
+    )
+  }
+  const pairs = [
+    ['secretArn', 'secretKeyArn'],
+    ['adminSecretArn', 'adminSecretKeyArn'],
+  ] as const
+  for (const [secretKey, keyKey] of pairs) {
+    problems.push(...secretProblems(path, target, secretKey, keyKey, place))
+  }
+  if (policy !== undefined) problems.push(...policyProblems(path, policy))
+  else if (mode === 'reap') problems.push(`${path}.policy: ${POLICY_MISSING}`)
+  problems.push(...authoritiesProblems(path, target, deployment))
+  return problems
+}
+
+function authoritiesProblems(path: string, target: Unchecked, { region = '' }: Place): string[] {
+  const { caFile, host } = target
+  if (typeof host !== 'string' || (caFile !== undefined && typeof caFile !== 'string')) return []
+  const problem = authoritiesProblem(caFile, host, region, builtFolder('lambda'))
+  return problem === undefined ? [] : [`${path}.caFile: ${problem}`]
+}
+
+function secretProblems(
+  path: string,
+  target: Unchecked,
+  secretKey: keyof Target,
+  keyKey: keyof Target,
+  stack: Place,
+): string[] {
+  const { [secretKey]: secret, [keyKey]: key } = target
+  if (key !== undefined && secret === undefined) {
+    return [`${path}.${keyKey}: expected ${secretKey} beside it: it is the key of that secret`]
+  }
+  if (typeof secret !== 'string') return []
+  const place = placeOf(secret)
+  const problem = placeProblem(place, stack, key !== undefined)
+  const problems = problem === undefined ? [] : [`${path}.${secretKey}: ${problem}`]
+  const { region } = placeOf(typeof key === 'string' ? key : '')
+  if (region !== undefined && place.region !== undefined && region !== place.region) {
+    problems.push(
+      `${path}.${keyKey}: expected a key of the secret's region, ${place.region}, found one of ${region}`,
+    )
+  }
+  return problems
+}
+
+function policyProblems(path: string, policy: unknown): string[] {
+  const parsed = parsePolicy(policy)
+  return parsed.ok ? [] : parsed.problems.map((problem) => `${path}.${problem}`)
+}
+
+/** Values that documents use, anywhere but in names and policies, which may be called anything. */
+function placeholders(path: string, value: unknown): string[] {
+  if (typeof value === 'string') {
+    if (!isPlaceholder(value)) return []
+    return [`${path}: ${shown(path, value)} is a placeholder; expected what it stands for`]
+  }
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([key, child]) => {
+    if (['name', 'policy', 'database', 'iamUser'].includes(key)) return []
+    return placeholders(Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, child)
+  })
 }

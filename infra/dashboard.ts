@@ -45,14 +45,32 @@ const WARNINGS = [
 ]
 
 export interface ReaperDashboardProps {
+  /**
+   * The metrics of the target.
+   * @example reaper.metrics
+   */
   readonly metrics: TargetMetrics
+  /**
+   * Whose states stand at the top.
+   * @example Object.values(reaper.alarms)
+   */
   readonly alarms: IAlarm[]
+  /**
+   * Where the lines of the sweeps are.
+   * @example reaper.logGroup
+   */
   readonly logGroup: ILogGroup
+  /**
+   * The function that sweeps.
+   * @example reaper.function
+   */
   readonly sweep: IFunction
 }
 
 /** One page for one target: is there room, who takes it, what was done about it. */
 export class ReaperDashboard extends Construct {
+  readonly page: Dashboard
+
   constructor(
     scope: Construct,
     id: string,
@@ -60,6 +78,7 @@ export class ReaperDashboard extends Construct {
   ) {
     super(scope, id)
     const dashboard = addDashboard(this, nameOf(metrics.target))
+    this.page = dashboard
     if (alarms.length > 0) dashboard.addWidgets(alarmStates(alarms))
     for (const row of metrics.set === 'full' ? fullRows(metrics) : essentialRows(metrics)) {
       dashboard.addWidgets(row)

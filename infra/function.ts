@@ -1,6 +1,7 @@
-import { type Duration, RemovalPolicy, Validations } from 'aws-cdk-lib'
+import { ArnFormat, type Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib'
 import { Connections, type IConnectable, SecurityGroup } from 'aws-cdk-lib/aws-ec2'
-import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
+import { type IRole, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
+import type { IKey } from 'aws-cdk-lib/aws-kms'
 import {
   Architecture,
   type Code,
@@ -9,15 +10,20 @@ import {
   LoggingFormat,
   Runtime,
 } from 'aws-cdk-lib/aws-lambda'
-import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
-import { Construct } from 'constructs'
+import { type ILogGroup, LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
+import { Construct, type IConstruct } from 'constructs'
 import { networkInterfaces, type Placement } from './network.ts'
 
 export interface BundledFunctionProps extends Placement {
   readonly description: string
   readonly code: Code
   readonly timeout: Duration
+  /** @default - one of its own */
+  readonly role?: IRole
+  /** @default - one of its own, with the next two */
+  readonly logGroup?: ILogGroup
   readonly logRetention?: RetentionDays
+  readonly logEncryptionKey?: IKey
   readonly options?: FunctionOptions
 }
 
@@ -27,28 +33,25 @@ export interface BundledFunctionProps extends Placement {
  */
 export class BundledFunction extends Construct implements IConnectable {
   readonly function: LambdaFunction
-  readonly role: Role
-  readonly logGroup: LogGroup
+  readonly role: IRole
+  readonly logGroup: ILogGroup
   readonly connections: Connections
   readonly placement: Placement
 
   constructor(scope: Construct, id: string, props: BundledFunctionProps) {
     super(scope, id)
     const { vpc, vpcSubnets } = props
-    this.logGroup = new LogGroup(this, 'Log', {
-      retention: props.logRetention ?? RetentionDays.ONE_MONTH,
-      removalPolicy: RemovalPolicy.DESTROY,
-    })
-    this.role = new Role(this, 'ExecutionRole', {
-      assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
-    })
+    this.logGroup = props.logGroup ?? this.addLogGroup(props)
+    this.role =
+      props.role ??
+      new Role(this, 'ExecutionRole', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') })
     this.logGroup.grantWrite(this.role)
     Validations.of(this.role).acknowledge({
       id: 'AwsSolutions::AwsSolutions-IAM5[Resource::*]',
       reason:
         'PutMetricData and the network interface calls know no resource; the namespace is a condition',
     })
-    if (vpc) this.role.addToPolicy(networkInterfaces())
+    if (vpc) this.role.addToPrincipalPolicy(networkInterfaces())
     const securityGroups =
       props.securityGroups ?? (vpc && [new SecurityGroup(this, 'SecurityGroup', { vpc })])
     this.connections = new Connections({ securityGroups })
@@ -69,4 +72,32 @@ export class BundledFunction extends Construct implements IConnectable {
     // Its permissions stand before it first runs, and go after it has last run.
     this.function.node.addDependency(this.role)
   }
+  private addLogGroup({ logRetention, logEncryptionKey }: BundledFunctionProps): LogGroup {
+    if (logEncryptionKey) allowLogs(this, logEncryptionKey)
+    return new LogGroup(this, 'Log', {
+      retention: logRetention ?? RetentionDays.ONE_MONTH,
+      encryptionKey: logEncryptionKey,
+      removalPolicy: RemovalPolicy.DESTROY,
+    })
+  }
+}
+
+/**
+ * CloudWatch Logs uses a key as itself, for the log groups of this account and region. The name of the
+ * one group is not known before it is made, and it is not made before the key allows it.
+ * Source: "Encrypt log data in CloudWatch Logs using AWS KMS".
+ */
+function allowLogs(scope: IConstruct, key: IKey): void {
+  const stack = Stack.of(scope)
+  const groups = stack.formatArn({
+    service: 'logs',
+    resource: 'log-group',
+    resourceName: '*',
+    arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+  })
+  key.grantEncryptDecrypt(
+    new ServicePrincipal(`logs.${stack.region}.amazonaws.com`, {
+      conditions: { ArnLike: { 'kms:EncryptionContext:aws:logs:arn': groups } },
+    }),
+  )
 }

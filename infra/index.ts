@@ -1,9 +1,32 @@
 // What `import … from 'slotkeeper'` gives to a CDK app.
-export type { PolicyInput } from '../lambda/core/policy.ts'
-export type { AlarmName, AlarmSetting, AlarmSettings } from './alarm-settings.ts'
-export { ReaperAlarms, TargetMetrics } from './alarms.ts'
-export { OverviewDashboard, ReaperDashboard } from './dashboard.ts'
+export type {
+  AlarmName,
+  AlarmOptions,
+  AlarmSetting,
+  AlarmsByName,
+  AlarmsDefaults,
+  AlarmsOptions,
+} from './alarm-options.ts'
+export { ReaperAlarms, type ReaperAlarmsProps, TargetMetrics } from './alarms.ts'
+export { OverviewDashboard, ReaperDashboard, type ReaperDashboardProps } from './dashboard.ts'
 export type { Database, DatabaseAddress } from './database.ts'
+export type { Placement } from './network.ts'
+export type { MetricSet, MetricsVia, ReaperMode } from './options.ts'
 export { type ConnectionParametersProps, connectionParameters } from './parameters.ts'
+export type {
+  PolicyCondition,
+  PolicyDuration,
+  PolicyInput,
+  PolicyMatch,
+  PolicyPercent,
+  PolicyRule,
+} from './policy.ts'
+export type {
+  Auth,
+  CreateRoleProps,
+  IamAuth,
+  SecretAuth,
+  SessionReaperProps,
+} from './props.ts'
 export { ReaperRole, type ReaperRoleProps } from './role.ts'
-export { type Auth, SessionReaper, type SessionReaperProps } from './session-reaper.ts'
+export { SessionReaper } from './session-reaper.ts'

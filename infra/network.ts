@@ -9,22 +9,51 @@ import {
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Construct } from 'constructs'
 
-/** Where a function runs. */
+/**
+ * Where a function runs.
+ * @example { vpc, vpcSubnets: { subnetType: SubnetType.PRIVATE_ISOLATED } }
+ */
 export interface Placement {
-  /** @default - outside of any VPC */
+  /**
+   * The VPC of the database.
+   * @example Vpc.fromLookup(this, 'Vpc', { vpcName: 'main' })
+   * @default - outside of any VPC
+   */
   readonly vpc?: IVpc
-  /** @default - the private subnets */
+  /**
+   * The subnets of the function.
+   * @example { subnetType: SubnetType.PRIVATE_ISOLATED }
+   * @default - the private subnets
+   */
   readonly vpcSubnets?: SubnetSelection
-  /** @default - one of its own */
+  /**
+   * The security groups of the function.
+   * @example [SecurityGroup.fromSecurityGroupId(this, 'Group', 'sg-0a1b2c3d')]
+   * @default - one of its own
+   */
   readonly securityGroups?: ISecurityGroup[]
 }
 
 export interface PrivateEndpointsProps {
+  /**
+   * Where they stand.
+   * @example vpc
+   */
   readonly vpc: IVpc
+  /**
+   * Which subnets they stand in.
+   * @example { subnetType: SubnetType.PRIVATE_ISOLATED }
+   */
   readonly subnets?: SubnetSelection
-  /** Who may use them. */
+  /**
+   * Who may use them.
+   * @example reaper
+   */
   readonly from: IConnectable
-  /** `secretsmanager` for auth by secret, `monitoring` for metrics by PutMetricData. */
+  /**
+   * `secretsmanager` for auth by secret, `monitoring` for metrics by PutMetricData.
+   * @example ['monitoring']
+   */
   readonly services: ('secretsmanager' | 'monitoring')[]
 }
 

@@ -1,43 +1,115 @@
-import { Duration } from 'aws-cdk-lib'
+import { Duration, Token } from 'aws-cdk-lib'
+import * as v from 'valibot'
+import { record } from '../lambda/core/schema.ts'
+import { problemOf, refusal, wholeBetween } from './checked.ts'
 
+/**
+ * What the server itself does about its connections.
+ * @example { maxConnections: 500, idleSessionTimeout: Duration.hours(1) }
+ */
 export interface ConnectionParametersProps {
-  /** All slots of the server; each costs memory. @default - what the engine computes from it */
+  /**
+   * All slots of the server; each costs memory. It needs a restart.
+   * @example 500
+   * @default - what the engine computes from the memory
+   */
   readonly maxConnections?: number
-  /** Slots for roles with `pg_use_reserved_connections`; PostgreSQL 16 and later. @default - none */
+  /**
+   * Slots for roles with `pg_use_reserved_connections`; PostgreSQL 16 and later. It needs a restart.
+   * @example 5
+   * @default - none
+   */
   readonly reservedConnections?: number
-  /** When the server itself ends a session that is idle in a transaction. @default 15 minutes */
+  /**
+   * When the server itself ends a session that is idle in a transaction. 0 is never.
+   * @example Duration.minutes(5)
+   * @default Duration.minutes(15)
+   */
   readonly idleInTransactionSessionTimeout?: Duration
-  /** How soon the server asks whether a silent peer still lives. @default 60 seconds */
+  /**
+   * When the server itself ends a session that is idle. It holds for every role and protects nobody:
+   * pools and listeners lose their connections too, and the server looks at no policy. 0 is never.
+   * @example Duration.hours(8)
+   * @default - never
+   */
+  readonly idleSessionTimeout?: Duration
+  /**
+   * How soon the server asks whether a silent peer still lives.
+   * @example Duration.seconds(30)
+   * @default Duration.seconds(60)
+   */
   readonly keepaliveIdle?: Duration
 }
 
 const KEEPALIVE_INTERVAL_S = 10
 const KEEPALIVE_COUNT = 6
 
+/** PostgreSQL's bound for `max_connections` (`MAX_BACKENDS`). */
+const MOST_CONNECTIONS = 262_143
+/** `superuser_reserved_connections` as it comes; what it leaves has to be one slot at least. */
+const SUPERUSER_RESERVED = 3
+/** PostgreSQL holds a timeout in milliseconds in 32 bits. */
+const MOST_TIMEOUT_MS = 2_147_483_647
+
+const duration = v.optional(
+  v.custom<Duration>((value) => {
+    const isDuration = typeof value === 'object' && value !== null && 'toMilliseconds' in value
+    return isDuration && (value as Duration).toMilliseconds() <= MOST_TIMEOUT_MS
+  }, 'expected a Duration of at most 24 days'),
+)
+const count = v.optional(wholeBetween(1, MOST_CONNECTIONS))
+
+const schema = record({
+  maxConnections: count,
+  reservedConnections: count,
+  idleInTransactionSessionTimeout: duration,
+  idleSessionTimeout: duration,
+  keepaliveIdle: duration,
+} satisfies Record<keyof ConnectionParametersProps, v.GenericSchema>)
+
 /**
  * Settings for an `rds.ParameterGroup` that let the server itself do its part: end transactions that
  * were left open, and notice peers that are gone (after two minutes instead of the system's two
  * hours). `max_connections` and `reserved_connections` need a restart.
+ * @example
+ * new ParameterGroup(this, 'Parameters', {
+ *   engine,
+ *   parameters: connectionParameters({ idleSessionTimeout: Duration.hours(8) }),
+ * })
+ * @throws Error that names each property which PostgreSQL would refuse
  */
 export function connectionParameters(
   props: ConnectionParametersProps = {},
 ): Record<string, string> {
-  const { maxConnections, reservedConnections } = props
-  for (const [name, value] of Object.entries({ maxConnections, reservedConnections })) {
-    if (value !== undefined && (!Number.isInteger(value) || value < 1)) {
-      throw new Error(`connectionParameters: ${name} is ${value}; expected a whole number from 1`)
-    }
-  }
+  const problems = problemsOf(props)
+  if (problems.length > 0) throw refusal('connectionParameters', problems, 'connectionParameters: ')
+  const { maxConnections, reservedConnections, idleSessionTimeout } = props
   const idle = props.idleInTransactionSessionTimeout ?? Duration.minutes(15)
   const keepalive = props.keepaliveIdle ?? Duration.seconds(60)
-  return {
-    ...(maxConnections === undefined ? {} : { max_connections: String(maxConnections) }),
-    ...(reservedConnections === undefined
-      ? {}
-      : { reserved_connections: String(reservedConnections) }),
-    idle_in_transaction_session_timeout: String(idle.toMilliseconds()),
-    tcp_keepalives_idle: String(keepalive.toSeconds()),
-    tcp_keepalives_interval: String(KEEPALIVE_INTERVAL_S),
-    tcp_keepalives_count: String(KEEPALIVE_COUNT),
-  }
+  return withoutAbsent({
+    max_connections: maxConnections,
+    reserved_connections: reservedConnections,
+    idle_in_transaction_session_timeout: idle.toMilliseconds(),
+    idle_session_timeout: idleSessionTimeout?.toMilliseconds(),
+    tcp_keepalives_idle: keepalive.toSeconds(),
+    tcp_keepalives_interval: KEEPALIVE_INTERVAL_S,
+    tcp_keepalives_count: KEEPALIVE_COUNT,
+  })
+}
+
+function problemsOf(props: ConnectionParametersProps): string[] {
+  const { issues } = v.safeParse(schema, props)
+  if (issues) return issues.map((issue) => problemOf('', issue).slice(1))
+  const { maxConnections: all, reservedConnections: reserved } = props
+  if (all === undefined || reserved === undefined) return []
+  if (Token.isUnresolved(all) || Token.isUnresolved(reserved)) return []
+  if (reserved + SUPERUSER_RESERVED < all) return []
+  return [
+    `reservedConnections: expected fewer than maxConnections - ${SUPERUSER_RESERVED} (superuser_reserved_connections), found ${reserved} of ${all}: PostgreSQL would not start`,
+  ]
+}
+
+function withoutAbsent(numbers: Record<string, number | undefined>): Record<string, string> {
+  const set = Object.entries(numbers).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(set.map(([name, value]) => [name, String(value)]))
 }

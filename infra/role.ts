@@ -11,21 +11,52 @@ import { BundledFunction } from './function.ts'
 import type { Placement } from './network.ts'
 
 export interface ReaperRoleProps extends Placement {
-  /** Of a role that may make roles: the master user, for example. */
+  /**
+   * Of a role that may make roles: the master user, for example.
+   * @example database.secret
+   */
   readonly adminSecret: ISecret
-  /** Where that secret is not encrypted with AWS's own key. */
+  /**
+   * Where that secret is not encrypted with AWS's own key.
+   * @example Key.fromKeyArn(this, 'Key', arn)
+   */
   readonly adminEncryptionKey?: IKey
+  /**
+   * The server's endpoint; of a cluster, the writer's.
+   * @example database.clusterEndpoint.hostname
+   */
   readonly host: string
+  /**
+   * The server's port.
+   * @example '5432'
+   */
   readonly port: string
-  /** The reaper's: the role takes name and password from it. */
+  /**
+   * The reaper's: the role takes name and password from it.
+   * @example Secret.fromSecretNameV2(this, 'Secret', 'shop/slotkeeper')
+   */
   readonly secret?: ISecret
-  /** Likewise. */
+  /**
+   * Where that secret is not encrypted with AWS's own key.
+   * @example Key.fromKeyArn(this, 'Key', arn)
+   */
   readonly encryptionKey?: IKey
-  /** Or the role that logs in with IAM tokens. */
+  /**
+   * Or the role that logs in with IAM tokens.
+   * @example 'slotkeeper'
+   */
   readonly iamUser?: string
-  /** That the sweep logs in to. @default - the secret's, or `postgres` */
+  /**
+   * That the sweep logs in to.
+   * @example 'shop'
+   * @default - the secret's, or `postgres`
+   */
   readonly databaseName?: string
-  /** A file of certificate authorities in PEM form, which was checked. */
+  /**
+   * A file of certificate authorities in PEM form, trusted beside those of RDS that the package has.
+   * @example 'certificates/rds-il-central-1.pem'
+   * @default - none
+   */
   readonly certificateAuthorities?: string | undefined
 }
 
@@ -40,9 +71,7 @@ export class ReaperRole extends Construct {
     const { vpc, vpcSubnets, securityGroups, certificateAuthorities } = props
     const provision = new BundledFunction(this, 'Provision', {
       description: 'Makes the database role of Slotkeeper',
-      code: provisionCode(
-        certificateAuthorities && readAuthorities(certificateAuthorities, this.node.path),
-      ),
+      code: provisionCode(certificateAuthorities && readAuthorities(certificateAuthorities)),
       timeout: Duration.minutes(1),
       vpc,
       vpcSubnets,

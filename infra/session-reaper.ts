@@ -1,98 +1,63 @@
-import { Duration, Stack } from 'aws-cdk-lib'
-import type { IAlarm } from 'aws-cdk-lib/aws-cloudwatch'
+import { Duration } from 'aws-cdk-lib'
+import type { Dashboard } from 'aws-cdk-lib/aws-cloudwatch'
 import type { Connections, IConnectable } from 'aws-cdk-lib/aws-ec2'
-import { PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam'
-import type { IKey } from 'aws-cdk-lib/aws-kms'
-import type { IFunction } from 'aws-cdk-lib/aws-lambda'
-import type { RetentionDays } from 'aws-cdk-lib/aws-logs'
-import type { Endpoint } from 'aws-cdk-lib/aws-rds'
-import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
-import type { ITopic } from 'aws-cdk-lib/aws-sns'
+import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam'
+import { Architecture, type IFunction } from 'aws-cdk-lib/aws-lambda'
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs'
 import { Construct, type IDependable } from 'constructs'
-import type { MetricSet } from '../lambda/core/measurements.ts'
-import { INCIDENT, POLICY_MISSING, type PolicyInput, parsePolicy } from '../lambda/core/policy.ts'
-import type { Mode } from '../lambda/core/report.ts'
-import type { AlarmSettings } from './alarm-settings.ts'
+import type { AlarmsByName } from './alarm-options.ts'
 import { ReaperAlarms, TargetMetrics } from './alarms.ts'
-import { builtFolder, sweepCode } from './assets.ts'
-import { readAuthorities, refuseUnknownRegion } from './authorities.ts'
+import { sweepCode } from './assets.ts'
+import { readAuthorities } from './authorities.ts'
+import { refusal } from './checked.ts'
 import { ReaperDashboard } from './dashboard.ts'
-import { addressOf, admit, type Database, grantConnect } from './database.ts'
+import { addressOf, admit, grantConnect } from './database.ts'
 import { BundledFunction } from './function.ts'
-import { type Placement, PrivateEndpoints } from './network.ts'
+import { PrivateEndpoints } from './network.ts'
+import { propProblems } from './prop-problems.ts'
+import type { Auth, IamAuth, SecretAuth, SessionReaperProps } from './props.ts'
 import { ReaperRole } from './role.ts'
 import { NO_BACKLOG, SweepSchedule } from './schedule.ts'
+import { nameProblems, warnOfSecondSweep } from './second-sweep.ts'
 
 const MEMORY_MB = 128
 /** A sweep and its metrics end within half a minute; the next one comes after a whole one. */
 const TIMEOUT = Duration.seconds(45)
 
-/** How the function logs in: with a secret's password, or with IAM tokens. */
-export type Auth =
-  | {
-      readonly secret: ISecret
-      /** Where the secret is not encrypted with AWS's own key. */
-      readonly encryptionKey?: IKey
-    }
-  | { readonly iamUser: string }
-
-export interface SessionReaperProps extends Placement {
-  /** The dimension of the metrics. @default - the construct's id */
-  readonly target?: string
-  readonly database: Database
-  /** The instance of a cluster to sweep. @default - its writer */
-  readonly endpoint?: Endpoint
-  /** @default - the secret's, or `postgres` */
-  readonly databaseName?: string
-  readonly auth: Auth
-  /**
-   * A file of certificate authorities in PEM form, trusted beside those of RDS that the package has.
-   * @default - none; needed in the regions that docs/operations.md names
-   */
-  readonly certificateAuthorities?: string
-  /** `reap` ends sessions, `observe` only looks. There is no default. */
-  readonly mode: Mode
-  /**
-   * A policy, or `incident`: idle for over 30 s, and all idle sessions once more than 5 are idle.
-   * Mode `reap` needs one. @default - `incident`, in mode `observe` alone
-   */
-  readonly policy?: PolicyInput
-  /** Makes the endpoints that the function needs in the VPC; once in a VPC. @default false */
-  readonly createEndpoints?: boolean
-  /** `emf` writes the metrics as log lines. @default cloudwatch */
-  readonly metrics?: 'cloudwatch' | 'emf'
-  /** @default full */
-  readonly metricSet?: MetricSet
-  /** @default Slotkeeper */
-  readonly namespace?: string
-  /** 10, 15, 20, 30 or 60 seconds. @default 1 minute */
-  readonly every?: Duration
-  /** Settings of single alarms and the topic of all, or `false` for none. @default - alarms without a topic */
-  readonly alarms?: (AlarmSettings & { readonly topic?: ITopic }) | false
-  /** @default true */
-  readonly dashboard?: boolean
-  /** Keeps two sweeps from overlapping; takes one from the account's concurrency. @default true */
-  readonly reserveConcurrency?: boolean
-  /** @default one month */
-  readonly logRetention?: RetentionDays
-  /** Makes the database role at deploy, as the administrator whose secret this is. @default - you do */
-  readonly createRole?: { readonly adminSecret: ISecret; readonly adminEncryptionKey?: IKey }
-}
-
-/** Sweeps one PostgreSQL server every minute, with alarms and a dashboard. */
+/**
+ * Sweeps one PostgreSQL server every minute, with alarms and a dashboard.
+ * @example
+ * new SessionReaper(this, 'shop', { database, vpc, auth: { secret }, mode: 'observe' })
+ */
 export class SessionReaper extends Construct implements IConnectable {
+  /** What sweeps. */
   readonly function: IFunction
+  /** The function's role. */
+  readonly role: IRole
+  /** Where the function writes its lines. */
+  readonly logGroup: ILogGroup
+  /** The metrics, for alarms and dashboards of your own. */
   readonly metrics: TargetMetrics
-  readonly alarms: IAlarm[]
+  /**
+   * The alarms by their names, without those that were left out.
+   * @example reaper.alarms.Silent?.addAlarmAction(new SnsAction(pager))
+   */
+  readonly alarms: AlarmsByName
+  /** The dashboard, unless it was left out. */
+  readonly dashboard?: Dashboard
+  /** The function's security groups, to open other ways for it. */
   readonly connections: Connections
 
-  /** @throws Error that names the path and the property: synthesis fails, and nothing is deployed */
+  /** @throws Error that names each property which is wrong: synthesis fails, and nothing is deployed */
   constructor(scope: Construct, id: string, props: SessionReaperProps) {
     super(scope, id)
-    const { namespace = 'Slotkeeper', metricSet = 'full' } = props
-    this.metrics = new TargetMetrics(namespace, props.target ?? id, metricSet)
+    const { namespace = 'Slotkeeper', metricSet = 'full', target = id } = props ?? {}
+    this.check({ ...props, target })
+    this.metrics = new TargetMetrics(namespace, target, metricSet)
     const sweep = this.addFunction(props, namespace)
     this.function = sweep.function
+    this.role = sweep.role
+    this.logGroup = sweep.logGroup
     this.connections = sweep.connections
     this.permit(sweep.role, props, namespace)
     const ways = this.connect(sweep, props)
@@ -101,28 +66,25 @@ export class SessionReaper extends Construct implements IConnectable {
     schedule.node.addDependency(...ways)
     this.alarms = this.addAlarms(props)
     if (props.dashboard !== false) {
-      const { metrics, alarms } = this
-      new ReaperDashboard(this, 'Dashboard', {
-        metrics,
-        alarms,
-        logGroup: sweep.logGroup,
-        sweep: sweep.function,
-      })
+      const { metrics, logGroup } = this
+      const alarms = Object.values(this.alarms)
+      const props = { metrics, alarms, logGroup, sweep: sweep.function }
+      this.dashboard = new ReaperDashboard(this, 'Dashboard', props).page
     }
+    warnOfSecondSweep(this, props.database, props.endpoint)
   }
 
   private addFunction(props: SessionReaperProps, namespace: string): BundledFunction {
-    const { auth, vpc, vpcSubnets, securityGroups, metricSet, logRetention } = props
+    const { vpc, vpcSubnets, securityGroups, metricSet, certificateAuthorities } = props
     const { host, port } = addressOf(props.database, props.endpoint)
     const { code, policy } = sweepCode(
-      this.checkedPolicy(props),
-      this.checkedAuthorities(props.certificateAuthorities, host),
+      policyText(props.policy),
+      certificateAuthorities && readAuthorities(certificateAuthorities),
     )
-    const secret = 'secret' in auth ? auth.secret : undefined
-    const iamUser = 'iamUser' in auth ? auth.iamUser : undefined
+    const { secret, iamUser } = waysIn(props.auth)
     const environment = withoutAbsent({
       SLOTKEEPER_TARGET: this.metrics.target,
-      SLOTKEEPER_MODE: this.checkedMode(props.mode),
+      SLOTKEEPER_MODE: props.mode,
       // Left out, so that the function knows that none was given, and says so.
       SLOTKEEPER_POLICY: props.policy === undefined ? undefined : policy,
       SLOTKEEPER_HOST: host,
@@ -139,12 +101,16 @@ export class SessionReaper extends Construct implements IConnectable {
       description: `Slotkeeper sweeps ${this.metrics.target}`,
       code,
       timeout: TIMEOUT,
-      logRetention,
+      role: props.role,
+      logGroup: props.logGroup,
+      logRetention: props.logRetention,
+      logEncryptionKey: props.logEncryptionKey,
       vpc,
       vpcSubnets,
       securityGroups,
       options: {
-        memorySize: MEMORY_MB,
+        memorySize: props.memorySize ?? MEMORY_MB,
+        architecture: props.architecture ?? Architecture.ARM_64,
         environment,
         ...NO_BACKLOG,
         reservedConcurrentExecutions: props.reserveConcurrency === false ? undefined : 1,
@@ -152,14 +118,12 @@ export class SessionReaper extends Construct implements IConnectable {
     })
   }
 
-  private permit(role: Role, { auth, database, metrics }: SessionReaperProps, namespace: string) {
-    if (metrics !== 'emf') role.addToPolicy(putMetricData(namespace))
-    if ('secret' in auth) {
-      auth.secret.grantRead(role)
-      auth.encryptionKey?.grantDecrypt(role)
-    } else {
-      grantConnect(this, database, role, auth.iamUser)
-    }
+  private permit(role: IRole, { auth, database, metrics }: SessionReaperProps, namespace: string) {
+    if (metrics !== 'emf') role.addToPrincipalPolicy(putMetricData(namespace))
+    const { secret, encryptionKey, iamUser } = waysIn(auth)
+    secret?.grantRead(role)
+    encryptionKey?.grantDecrypt(role)
+    if (iamUser !== undefined) grantConnect(this, database, role, iamUser)
   }
 
   /**
@@ -174,7 +138,7 @@ export class SessionReaper extends Construct implements IConnectable {
     if (vpc && props.createEndpoints) {
       const services: ('secretsmanager' | 'monitoring')[] = []
       // The administrator's secret is read even where the sweep itself logs in by IAM.
-      if ('secret' in auth || props.createRole) services.push('secretsmanager')
+      if (waysIn(auth).secret || props.createRole) services.push('secretsmanager')
       if (props.metrics !== 'emf') services.push('monitoring')
       ways.push(
         new PrivateEndpoints(this, 'Endpoints', {
@@ -188,9 +152,10 @@ export class SessionReaper extends Construct implements IConnectable {
     if (props.createRole) {
       const role = new ReaperRole(this, 'Role', {
         ...props.createRole,
-        ...auth,
+        ...waysIn(auth),
         certificateAuthorities: props.certificateAuthorities,
-        ...addressOf(database, props.endpoint),
+        // Of a cluster, the writer: no other instance can make a role.
+        ...addressOf(database),
         databaseName: props.databaseName,
         ...sweep.placement,
       })
@@ -200,35 +165,26 @@ export class SessionReaper extends Construct implements IConnectable {
     return ways
   }
 
-  private addAlarms({ alarms, mode }: SessionReaperProps): IAlarm[] {
-    if (alarms === false) return []
+  private addAlarms({ alarms, mode }: SessionReaperProps): AlarmsByName {
+    if (alarms === false) return {}
     const { metrics, function: sweep } = this
-    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep, mode }).all
+    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep, mode }).byName
   }
 
-  /** An app in JavaScript has no compiler to miss it. */
-  private checkedMode(mode: Mode): Mode {
-    if (mode === 'reap' || mode === 'observe') return mode
-    throw new Error(`${this.node.path}: mode is ${mode}; expected "reap" or "observe"`)
+  private check(props: SessionReaperProps): void {
+    const { path } = this.node
+    const problems = [...propProblems(this, props), ...nameProblems(this, props)]
+    if (problems.length === 0) return
+    throw refusal(
+      path,
+      problems.map((problem) => `${path}: ${problem}`),
+    )
   }
+}
 
-  private checkedAuthorities(file: string | undefined, host: string): string | undefined {
-    if (file !== undefined) return readAuthorities(file, this.node.path)
-    refuseUnknownRegion(host, Stack.of(this).region, builtFolder('lambda'), this.node.path)
-    return undefined
-  }
-
-  private checkedPolicy({ mode, policy }: SessionReaperProps): string {
-    if (policy === undefined && mode === 'reap') {
-      throw new Error(`${this.node.path}: policy: ${POLICY_MISSING}`)
-    }
-    const input = policy === undefined ? INCIDENT : policy
-    const policyJson = JSON.stringify(input)
-    // As the function will read it: JSON leaves out what is undefined.
-    const parsed = parsePolicy(JSON.parse(policyJson))
-    if (!parsed.ok) throw new Error(`${this.node.path}: ${parsed.problems.join('; ')}`)
-    return input === INCIDENT ? INCIDENT : policyJson
-  }
+/** Both ways to log in, of which one is given. */
+function waysIn(auth: Auth): Partial<SecretAuth & IamAuth> {
+  return auth
 }
 
 /** PutMetricData knows no resources; the condition holds it to one namespace. */
@@ -238,6 +194,11 @@ function putMetricData(namespace: string): PolicyStatement {
     resources: ['*'],
     conditions: { StringEquals: { 'cloudwatch:namespace': namespace } },
   })
+}
+
+/** As the variable has it: the name of a policy stands there as it is. */
+function policyText(policy: SessionReaperProps['policy']): string {
+  return typeof policy === 'string' ? policy : JSON.stringify(policy ?? {})
 }
 
 /** A variable that is not set has its default in the function. */

@@ -1,4 +1,4 @@
-import { Annotations, ArnFormat, Duration, Stack } from 'aws-cdk-lib'
+import { Annotations, ArnFormat, CfnOutput, Duration, Stack } from 'aws-cdk-lib'
 import { SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2'
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import { Key } from 'aws-cdk-lib/aws-kms'
@@ -7,10 +7,12 @@ import { type CfnSubscription, type ITopic, type Subscription, Topic } from 'aws
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
 import type { Construct } from 'constructs'
 import { settingsOf } from './alarm-settings.ts'
+import { isComplete } from './arns.ts'
 import type { Context, Target } from './context.ts'
 import { OverviewDashboard } from './dashboard.ts'
 import type { Placement } from './network.ts'
-import { type Auth, SessionReaper } from './session-reaper.ts'
+import type { Auth } from './props.ts'
+import { SessionReaper } from './session-reaper.ts'
 
 /**
  * A stack for each target, named by it: adding one touches no other, and no number of targets comes
@@ -70,7 +72,7 @@ function addTarget(
   const { name, host, port, resourceId, database, mode, policy, metrics, metricSet, everySeconds } =
     target
   const stack = new Stack(app, `Slotkeeper-${name}`, { description: `Slotkeeper: ${name}` })
-  return new SessionReaper(stack, 'Reaper', {
+  const reaper = new SessionReaper(stack, 'Reaper', {
     target: name,
     database: { host, port, resourceId },
     databaseName: database,
@@ -87,6 +89,16 @@ function addTarget(
     createRole: createRoleOf(stack, target),
     ...placementOf(stack, target),
   })
+  addOutputs(stack, reaper)
+  return reaper
+}
+
+/** What a person looks for first, by the names that the console and the command line take. */
+function addOutputs(stack: Stack, reaper: SessionReaper): void {
+  const { function: sweep, logGroup, dashboard } = reaper
+  new CfnOutput(stack, 'FunctionName', { value: sweep.functionName })
+  new CfnOutput(stack, 'LogGroupName', { value: logGroup.logGroupName })
+  if (dashboard) new CfnOutput(stack, 'DashboardName', { value: dashboard.dashboardName })
 }
 
 function authOf(stack: Stack, { secretArn, secretKeyArn, iamUser = '' }: Target): Auth {
@@ -105,8 +117,11 @@ function createRoleOf(stack: Stack, { adminSecretArn, adminSecretKeyArn }: Targe
   }
 }
 
-function secretOf(stack: Stack, id: string, secretCompleteArn: string) {
-  return Secret.fromSecretAttributes(stack, id, { secretCompleteArn })
+/** Without the suffix of its ARN, a secret is known by its name alone: permissions allow any suffix. */
+function secretOf(stack: Stack, id: string, arn: string) {
+  return isComplete(arn)
+    ? Secret.fromSecretCompleteArn(stack, id, arn)
+    : Secret.fromSecretPartialArn(stack, id, arn)
 }
 
 function keyOf(stack: Stack, id: string, keyArn: string | undefined) {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { App } from 'aws-cdk-lib'
 import { describe, expect, test } from 'vitest'
 import { markdown, type Result } from '../../bench/table.ts'
-import { readContext, refusePlaceholders } from '../../infra/context.ts'
+import { readContext } from '../../infra/context.ts'
 import { addStacks } from '../../infra/stacks.ts'
 import { measure, measureFailure } from '../../lambda/core/measurements.ts'
 import { parsePolicy, parsePolicyText } from '../../lambda/core/policy.ts'
@@ -28,11 +28,12 @@ describe('every policy in the documents is valid', () => {
 
 test('the cdk.json of the README would be deployed, once its host is a real one', () => {
   const [[, fragment = ''] = []] = json.filter(([, text]) => !text.startsWith('{'))
-  const context = readContext(JSON.parse(`{${fragment}}`).slotkeeper)
+  const { slotkeeper } = JSON.parse(`{${fragment}}`)
+  const context = readContext(slotkeeper)
   const app = new App()
   addStacks(app, context)
   expect(app.synth().stacks.map(({ stackName }) => stackName)).toContain('Slotkeeper-shop')
-  expect(() => refusePlaceholders(context)).toThrow('is a placeholder')
+  expect(() => readContext(slotkeeper, { account: '111122223333' })).toThrow('is a placeholder')
 })
 
 test('docs/operations.md names every key of cdk.json', () => {

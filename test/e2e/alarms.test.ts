@@ -5,8 +5,8 @@ import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startAws } from '../../cli/rehearse/aws.ts'
 import type { Lambda } from '../../cli/rehearse/lambda.ts'
+import type { PolicyInput } from '../../infra/index.ts'
 import { SessionReaper } from '../../infra/index.ts'
-import type { PolicyInput } from '../../lambda/core/policy.ts'
 import type { Mode } from '../../lambda/core/report.ts'
 import {
   type AlarmProperties,

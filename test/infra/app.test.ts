@@ -6,7 +6,7 @@ import { App, Validations } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { AwsSolutionsChecks } from 'cdk-nag'
 import { afterAll, describe, expect, test } from 'vitest'
-import { readContext, refusePlaceholders } from '../../infra/context.ts'
+import { readContext } from '../../infra/context.ts'
 import { addStacks } from '../../infra/stacks.ts'
 
 const one = {
@@ -21,7 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const contextOf = (...targets: object[]) => ({ targets })
 const example = JSON.parse(readFileSync('cdk.json', 'utf8')).context.slotkeeper
 
-describe('a context that is not valid is refused in one line', () => {
+describe('a context that is not valid is refused, one problem in one line', () => {
   test.each<[string, unknown, string]>([
     ['none', undefined, 'context slotkeeper: missing; expected { "targets": [ … ] }'],
     ['no target', contextOf(), 'slotkeeper.targets: expected one or more targets'],
@@ -60,7 +60,10 @@ describe('a context that is not valid is refused in one line', () => {
     ['both', contextOf({ ...one, iamUser: 'x' }), 'expected either secretArn or iamUser'],
     [
       'half a network',
-      contextOf({ ...one, network: { vpcId: 'vpc-1' } }),
+      contextOf({
+        ...one,
+        network: { vpcId: 'vpc-0a1b2c3d', securityGroupId: 'sg-0a1b2c3d' },
+      }),
       'slotkeeper.targets[0].network.subnets: missing',
     ],
     [
@@ -90,12 +93,18 @@ describe('a context that is not valid is refused in one line', () => {
   })
 
   test('a placeholder, where it could be deployed', () => {
-    expect(() => refusePlaceholders(readContext(example))).toThrow(
+    const account = '111122223333'
+    expect(() => readContext(example)).not.toThrow()
+    expect(() => readContext(example, { account })).toThrow(
       /targets\[0\].host: "shop.xxxx.*is a placeholder/,
     )
-    for (const host of [one.host, 'test.abc.rds.amazonaws.com', 'my-example-db.corp.internal']) {
-      const real = readContext(contextOf({ ...one, host }))
-      expect(() => refusePlaceholders(real)).not.toThrow()
+    for (const host of [
+      one.host,
+      'test.abc.rds.amazonaws.com',
+      'my-example-db.corp.internal',
+      'your-shop.abc.rds.amazonaws.com',
+    ]) {
+      expect(() => readContext(contextOf({ ...one, host }), { account })).not.toThrow()
     }
   })
 
@@ -133,6 +142,20 @@ describe('a context that is not valid is refused in one line', () => {
         ),
       }),
     )
+  })
+
+  test('and a secret of another region than the one it would be deployed to', () => {
+    const run = () =>
+      execFileSync('npx', ['tsx', 'infra/app.ts'], {
+        env: {
+          ...process.env,
+          CDK_CONTEXT_JSON: JSON.stringify({ slotkeeper: contextOf(one) }),
+          CDK_DEFAULT_ACCOUNT: '111122223333',
+          CDK_DEFAULT_REGION: 'us-east-1',
+        },
+        stdio: 'pipe',
+      })
+    expect(run).toThrow('secretArn: the secret is in eu-central-1, the stack in us-east-1')
   })
 
   test('the app prints that line and no stack', () => {
@@ -190,6 +213,30 @@ test('a target may have keys of its own, and no concurrency to itself', () => {
   // The function reads its own, and the one that makes the role reads both.
   expect(decrypts.sort()).toEqual([keyArn('master'), keyArn('reaper'), keyArn('reaper')])
   expect(JSON.stringify(resources)).not.toContain('ReservedConcurrentExecutions')
+})
+
+test('a secret without the suffix of its ARN is allowed under any suffix, and under no other name', () => {
+  const secretArn = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop/slotkeeper'
+  const { Resources } = templateOf(synth({ ...one, secretArn }), 'Slotkeeper-shop')
+  const policies = (Object.values(Resources) as { Properties: Record<string, unknown> }[])
+    .map(({ Properties }) => JSON.stringify(Properties.PolicyDocument ?? ''))
+    .filter((policy) => policy.includes('GetSecretValue'))
+  expect(policies).toEqual([expect.stringContaining(`"Resource":"${secretArn}-??????"`)])
+})
+
+test('the outputs name what a person looks for first', () => {
+  const { Outputs, Resources } = templateOf(synth(one), 'Slotkeeper-shop')
+  const types = Object.fromEntries(
+    ['FunctionName', 'LogGroupName', 'DashboardName'].map((name) => [
+      name,
+      Resources[Outputs[name].Value.Ref].Type,
+    ]),
+  )
+  expect(types).toEqual({
+    FunctionName: 'AWS::Lambda::Function',
+    LogGroupName: 'AWS::Logs::LogGroup',
+    DashboardName: 'AWS::CloudWatch::Dashboard',
+  })
 })
 
 test('an alarm has the settings of its target, else those of all, else its own', () => {

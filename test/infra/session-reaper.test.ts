@@ -19,7 +19,7 @@ import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { Topic } from 'aws-cdk-lib/aws-sns'
 import { afterAll, describe, expect, test } from 'vitest'
 import {
-  type AlarmSettings,
+  type AlarmsOptions,
   connectionParameters,
   SessionReaper,
   type SessionReaperProps,
@@ -47,7 +47,7 @@ function reaper(different: Partial<SessionReaperProps> = {}, stack = newStack())
   return { stack, construct, template: Template.fromStack(stack) }
 }
 
-const rules = [{ name: 'stale', state: 'idle' as const, olderThan: '15m' }]
+const rules = [{ name: 'stale', state: 'idle', olderThan: '15m' } as const]
 
 const has = (template: Template, type: string, properties: object) =>
   expect(() => template.hasResourceProperties(type, properties)).not.toThrow()
@@ -195,7 +195,7 @@ describe('the role may do what the sweep does, and nothing else', () => {
 
   test('IAM needs to know what to name', () => {
     expect(() => reaper({ auth: { iamUser: 'x' } })).toThrow(
-      'Test/Shop: database.resourceId is missing',
+      'Test/Shop: database.resourceId: missing',
     )
   })
 })
@@ -326,7 +326,7 @@ describe("the deployed variables are the function's own", () => {
   test.each(['observ', undefined])('mode %s fails the synthesis', (mode) => {
     // As an app in JavaScript has it.
     expect(() => reaper({ mode: mode as 'observe' })).toThrow(
-      `Test/Shop: mode is ${mode}; expected "reap" or "observe"`,
+      'Test/Shop: mode: expected "reap", "observe"',
     )
   })
 
@@ -506,12 +506,15 @@ describe('the alarms', () => {
     },
   )
 
-  test.each<[AlarmSettings, string]>([
-    [{ Leak: { minutes: 0 } }, 'Leak.minutes is 0; expected a whole number from 1 to 1437'],
-    [{ Silent: { minutes: 1438 } }, 'Silent.minutes is 1438'],
-    [{ Leak: { threshold: Number.NaN } }, 'Leak.threshold is NaN; expected a number'],
+  test.each<[AlarmsOptions, string]>([
+    [{ Leak: { minutes: 0 } }, 'Leak.minutes: expected a whole number from 1 to 1437'],
+    [
+      { Silent: { minutes: 1438 } },
+      'Silent.minutes: expected a whole number from 1 to 1437, found 1438',
+    ],
+    [{ Leak: { threshold: Number.NaN } }, 'Leak.threshold: expected a number'],
   ])('%o is refused', (alarms, said) => {
-    expect(() => reaper({ alarms })).toThrow(`Test/Shop/Alarms: alarms.${said}`)
+    expect(() => reaper({ alarms })).toThrow(`Test/Shop: alarms.${said}`)
   })
 
   test('go off by default where docs/operations.md says so', () => {
@@ -590,7 +593,8 @@ test.each([
   ],
 ])('the dashboard has a name, and its address in %s is an output', (region, page) => {
   const stack = new Stack(new App(), 'Test', { env: { account: '111122223333', region } })
-  const { template } = reaper({ target: 'my shop' }, stack)
+  const auth = { secret: Secret.fromSecretNameV2(stack, 'Own', 'shop/slotkeeper') }
+  const { template } = reaper({ target: 'my shop', auth }, stack)
   has(template, 'AWS::CloudWatch::Dashboard', { DashboardName: 'Slotkeeper-my-shop' })
   expect(Object.values(template.findOutputs('*'))).toContainEqual(
     expect.objectContaining({ Value: `${page}#dashboards/dashboard/Slotkeeper-my-shop` }),
@@ -666,8 +670,27 @@ describe('connectionParameters', () => {
     expect(connectionParameters()).not.toHaveProperty('max_connections')
   })
 
-  test.each([0, 1.5, -1])('of %d is refused', (maxConnections) => {
-    expect(() => connectionParameters({ maxConnections })).toThrow('expected a whole number from 1')
+  test('ends idle sessions only where it is asked to', () => {
+    expect(connectionParameters()).not.toHaveProperty('idle_session_timeout')
+    expect(connectionParameters({ idleSessionTimeout: Duration.hours(1) })).toMatchObject({
+      idle_session_timeout: '3600000',
+    })
+  })
+
+  test.each<[object, string]>([
+    [{ maxConnections: 0 }, 'maxConnections: expected a whole number from 1'],
+    [{ maxConnections: 1.5 }, 'maxConnections: expected a whole number from 1'],
+    [{ maxConnections: -1 }, 'maxConnections: expected a whole number from 1'],
+    [{ maxConnections: 262_144 }, 'to 262143'],
+    [{ maxConnections: '500' }, 'maxConnections: expected a whole number from 1'],
+    [{ reservedConnections: 0 }, 'reservedConnections: expected a whole number from 1'],
+    [{ maxConnections: 8, reservedConnections: 5 }, 'PostgreSQL would not start'],
+    [{ idleSessionTimeout: 3600 }, 'idleSessionTimeout: expected a Duration'],
+    [{ idleSessionTimeout: Duration.days(25) }, 'at most 24 days'],
+    [{ idleSesionTimeout: Duration.hours(1) }, 'did you mean "idleSessionTimeout"?'],
+  ])('%j is refused', (props, said) => {
+    expect(() => connectionParameters(props)).toThrow(said)
+    expect(() => connectionParameters(props)).toThrow(/^connectionParameters: /)
   })
 })
 

@@ -1,0 +1,64 @@
+// One RDS instance, swept every minute from inside of its VPC. The deployment makes the database role.
+// It begins in mode `observe`: read the log for a day, then set `reap`.
+
+import { App, CfnOutput, Duration, Stack } from 'aws-cdk-lib'
+import { SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2'
+import {
+  DatabaseInstance,
+  DatabaseInstanceEngine,
+  ParameterGroup,
+  PostgresEngineVersion,
+} from 'aws-cdk-lib/aws-rds'
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
+import { Topic } from 'aws-cdk-lib/aws-sns'
+import { connectionParameters, SessionReaper } from 'slotkeeper'
+
+const app = new App()
+const stack = new Stack(app, 'Shop')
+
+const vpc = new Vpc(stack, 'Vpc')
+const engine = DatabaseInstanceEngine.postgres({ version: PostgresEngineVersion.VER_17 })
+const database = new DatabaseInstance(stack, 'Database', {
+  engine,
+  vpc,
+  storageEncrypted: true,
+  vpcSubnets: { subnetType: SubnetType.PRIVATE_WITH_EGRESS },
+  // The server ends what is left open in a transaction by itself, whoever sweeps.
+  parameterGroup: new ParameterGroup(stack, 'Parameters', {
+    engine,
+    parameters: connectionParameters({
+      idleInTransactionSessionTimeout: Duration.minutes(10),
+      // For every role, listeners too: longer than any pool leaves a connection unused.
+      idleSessionTimeout: Duration.hours(8),
+    }),
+  }),
+})
+
+const secret = new Secret(stack, 'ReaperSecret', {
+  generateSecretString: {
+    secretStringTemplate: '{"username":"slotkeeper"}',
+    generateStringKey: 'password',
+    excludePunctuation: true,
+  },
+})
+
+const reaper = new SessionReaper(stack, 'Reaper', {
+  target: 'shop',
+  database,
+  vpc,
+  auth: { secret },
+  // The master user's secret; take it out once the role is there.
+  createRole: database.secret && { adminSecret: database.secret },
+  mode: 'observe',
+  policy: {
+    scope: { users: ['shop_*'] },
+    protect: [{ applications: ['pg_dump'] }],
+    rules: [{ name: 'stale', state: 'idle', olderThan: '15m' }],
+  },
+  alarms: {
+    topics: [new Topic(stack, 'OnCall')],
+    SlotsUsed: { threshold: 90, minutes: 5 },
+  },
+})
+
+new CfnOutput(stack, 'LogGroup', { value: reaper.logGroup.logGroupName })

@@ -1,0 +1,132 @@
+import { Stack, Token } from 'aws-cdk-lib'
+import type { IKey } from 'aws-cdk-lib/aws-kms'
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
+import type { IConstruct } from 'constructs'
+import { POLICY_MISSING, parsePolicy } from '../lambda/core/policy.ts'
+import { isComplete, type Place, partitionOf, placeProblem, secretArnProblem } from './arns.ts'
+import { builtFolder } from './assets.ts'
+import { authoritiesProblem } from './authorities.ts'
+import { addressOf } from './database.ts'
+import { databaseProblems } from './database-problems.ts'
+import { isPlaceholder } from './placeholders.ts'
+import { shapeProblems } from './prop-checks.ts'
+import type { SecretAuth, SessionReaperProps } from './props.ts'
+
+/** Properties that have the right form by themselves; of the others, only that they were given. */
+type Sound = Partial<SessionReaperProps>
+
+/** Everything that is wrong with the properties, each with its path; none where they can work. */
+export function propProblems(scope: IConstruct, props: SessionReaperProps): string[] {
+  const problems = shapeProblems(props)
+  if (typeof props !== 'object' || props === null) return problems
+  const wrong = new Set(problems.map((problem) => /^\w+/.exec(problem)?.[0]))
+  const right = Object.entries(props).filter(([name]) => !wrong.has(name))
+  const sound: Sound = { ...Object.fromEntries(right), vpc: props.vpc }
+  const ofDatabase = databaseProblems(scope, sound)
+  return [
+    ...problems,
+    ...authProblems(props.auth),
+    ...ofDatabase,
+    ...networkProblems(sound),
+    ...logProblems(sound),
+    ...secretProblems(scope, sound),
+    // A server that can't be told has no address either.
+    ...(ofDatabase.length === 0 ? authoritiesProblems(scope, sound) : []),
+    ...policyProblems(props),
+  ]
+}
+
+function authoritiesProblems(scope: IConstruct, sound: Sound): string[] {
+  const { certificateAuthorities, database, endpoint } = sound
+  if (database === undefined) return []
+  const { host } = addressOf(database, endpoint)
+  const { region } = Stack.of(scope)
+  const problem = authoritiesProblem(certificateAuthorities, host, region, builtFolder('lambda'))
+  return problem === undefined ? [] : [`certificateAuthorities: ${problem}`]
+}
+
+function policyProblems({ mode, policy }: SessionReaperProps): string[] {
+  if (policy === undefined) return mode === 'reap' ? [`policy: ${POLICY_MISSING}`] : []
+  let json: string
+  try {
+    json = JSON.stringify(policy) ?? 'null'
+  } catch (error) {
+    return [`policy: expected what JSON can hold: ${(error as Error).message.split('\n')[0]}`]
+  }
+  // As the function will read it: JSON leaves out what is undefined.
+  const parsed = parsePolicy(JSON.parse(json))
+  return parsed.ok ? [] : parsed.problems
+}
+
+/** Any value: JavaScript may have put it there. */
+function authProblems(auth: unknown): string[] {
+  if (typeof auth !== 'object' || auth === null || Array.isArray(auth)) return []
+  const { secret, iamUser, encryptionKey } = auth as Record<string, unknown>
+  if (secret !== undefined && iamUser !== undefined) {
+    return ['auth: expected { secret } or { iamUser }, found both']
+  }
+  if (secret === undefined && iamUser === undefined) {
+    return ['auth: expected { secret } or { iamUser }, found neither']
+  }
+  if (secret === undefined && encryptionKey !== undefined) {
+    return ['auth.encryptionKey: expected secret beside it: it is the key of that secret']
+  }
+  return []
+}
+
+/** What is in vain outside of a VPC. */
+function networkProblems(props: Sound): string[] {
+  if (props.vpc) return []
+  return (['vpcSubnets', 'securityGroups', 'createEndpoints'] as const)
+    .filter((name) => props[name])
+    .map((name) => `${name}: expected vpc beside it`)
+}
+
+function logProblems(props: Sound): string[] {
+  if (!props.logGroup) return []
+  return (['logRetention', 'logEncryptionKey'] as const)
+    .filter((name) => props[name] !== undefined)
+    .map((name) => `${name}: expected none beside logGroup, which has its own`)
+}
+
+function secretProblems(scope: IConstruct, { auth, createRole }: Sound): string[] {
+  const stack = placeOfStack(Stack.of(scope))
+  const problemsOf = (path: string, secret: ISecret | undefined, key: IKey | undefined) => {
+    if (secret === undefined) return []
+    const problem =
+      formProblem(secret) ?? placeProblem(placeOfSecret(secret), stack, key !== undefined)
+    return problem === undefined ? [] : [`${path}: ${problem}`]
+  }
+  const { secret, encryptionKey } = (auth ?? {}) as Partial<SecretAuth>
+  return [
+    ...problemsOf('auth.secret', secret, encryptionKey),
+    ...problemsOf(
+      'createRole.adminSecret',
+      createRole?.adminSecret,
+      createRole?.adminEncryptionKey,
+    ),
+  ]
+}
+
+/** Of an imported secret: one that this app makes has an ARN which only the deployment knows. */
+function formProblem({ secretFullArn, secretArn, secretName }: ISecret): string | undefined {
+  if (secretFullArn === undefined && !Token.isUnresolved(secretName) && isComplete(secretName)) {
+    return `Secrets Manager takes the end of "${secretName}" for the suffix of a complete ARN; expected Secret.fromSecretCompleteArn`
+  }
+  if (Token.isUnresolved(secretArn) || isPlaceholder(secretArn)) return undefined
+  return secretFullArn === undefined ? undefined : secretArnProblem(secretArn)
+}
+
+function placeOfSecret({ env, secretArn }: ISecret): Place {
+  const partition = Token.isUnresolved(secretArn) ? undefined : secretArn.split(':')[1]
+  return { partition, region: known(env.region), account: known(env.account) }
+}
+
+function placeOfStack(stack: Stack): Place {
+  const region = known(stack.region)
+  return { partition: partitionOf(region), region, account: known(stack.account) }
+}
+
+function known(value: string): string | undefined {
+  return Token.isUnresolved(value) ? undefined : value
+}

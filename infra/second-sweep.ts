@@ -1,0 +1,71 @@
+import { Annotations, Stack } from 'aws-cdk-lib'
+import type { Endpoint, IDatabaseCluster } from 'aws-cdk-lib/aws-rds'
+import type { IConstruct } from 'constructs'
+import { addressOf, type Database } from './database.ts'
+import type { SessionReaperProps } from './props.ts'
+
+type Swept = {
+  by: IConstruct
+  address: string
+  cluster?: IDatabaseCluster
+  /** By the cluster's own endpoint, which follows the writer from instance to instance. */
+  writer: boolean
+}
+
+/** What the reapers of each app sweep, by the root of its constructs. */
+const apps = new WeakMap<IConstruct, Swept[]>()
+
+/**
+ * Two policies for one server know nothing of each other: what one protects, the other may end. It is
+ * a warning and no error, because one of the two may only observe, to try another policy.
+ */
+export function warnOfSecondSweep(by: IConstruct, database: Database, endpoint?: Endpoint): void {
+  const swept = sweptBy(by, database, endpoint)
+  const earlier = apps.get(by.node.root) ?? []
+  apps.set(by.node.root, [...earlier, swept])
+  const messages = earlier.flatMap((other) => {
+    if (other.address === swept.address) {
+      return [
+        `${other.by.node.path} sweeps the same server: what one policy protects, the other may end`,
+      ]
+    }
+    if (swept.cluster === undefined || other.cluster !== swept.cluster) return []
+    if (other.writer === swept.writer) return []
+    return [
+      `${other.by.node.path} sweeps the same cluster: one of the two sweeps its writer, the other one instance, which may be the writer; expected either a reaper without an endpoint, or one for each of instanceEndpoints`,
+    ]
+  })
+  for (const message of new Set(messages)) {
+    Annotations.of(by).addWarningV2('slotkeeper:sweptTwice', message)
+  }
+}
+
+function sweptBy(by: IConstruct, database: Database, endpoint?: Endpoint): Swept {
+  const addressIn = (at?: Endpoint) => {
+    const { host, port } = addressOf(database, at)
+    return `${host.toLowerCase()}:${port}`
+  }
+  const address = addressIn(endpoint)
+  if (!('clusterEndpoint' in database)) return { by, address, writer: false }
+  return { by, address, cluster: database, writer: !endpoint || address === addressIn() }
+}
+
+/** Who has which name in the metrics of an account and region, by the root of the constructs. */
+const names = new WeakMap<IConstruct, Map<string, string>>()
+
+/** Two reapers of one name would publish into the same metrics, and each alarm would watch both. */
+export function nameProblems(
+  by: IConstruct,
+  { target, namespace = 'Slotkeeper' }: Pick<SessionReaperProps, 'target' | 'namespace'>,
+): string[] {
+  const { account, region } = Stack.of(by)
+  const key = JSON.stringify([account, region, namespace, target])
+  const taken = names.get(by.node.root) ?? new Map<string, string>()
+  names.set(by.node.root, taken)
+  const other = taken.get(key)
+  if (other !== undefined) {
+    return [`target: expected a name of its own, found "${target}", which ${other} has`]
+  }
+  taken.set(key, by.node.path)
+  return []
+}

@@ -1,0 +1,47 @@
+// Writes the declarations that a CDK app compiles against: what infra/index.ts exports, once for each
+// kind of module. A CommonJS app may not import declarations of ES modules.
+
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const KINDS = { 'dist/types/import': 'module', 'dist/types/require': 'commonjs' }
+
+/** What an app has beside this package. */
+const PEERS = /^(aws-cdk-lib|constructs)(\/|$)/
+
+const emitted = mkdtempSync(join(tmpdir(), 'slotkeeper-types-'))
+try {
+  const options = ['--project', 'tsconfig.types.json', '--outDir', emitted]
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', ...options], {
+    stdio: 'inherit',
+  })
+  rmSync('dist/types', { recursive: true, force: true })
+  const published = reachable(join(emitted, 'infra'))
+  for (const [folder, type] of Object.entries(KINDS)) {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ type }))
+    for (const [file, text] of published) writeFileSync(join(folder, file), text)
+  }
+} finally {
+  rmSync(emitted, { recursive: true, force: true })
+}
+
+/** The declarations that those of index.ts import, and they themselves. */
+function reachable(folder: string): Map<string, string> {
+  const found = new Map<string, string>()
+  const add = (file: string) => {
+    if (found.has(file)) return
+    // tsc leaves the endings as the sources have them; compilers before 5 know `.js` alone.
+    const text = readFileSync(join(folder, file), 'utf8').replace(/(from '\.[^']*)\.ts'/g, "$1.js'")
+    found.set(file, text)
+    for (const [, path = ''] of text.matchAll(/from '([^']+)'/g)) {
+      const [, name] = /^\.\/([\w-]+)\.js$/.exec(path) ?? []
+      if (name) add(`${name}.d.ts`)
+      else if (!PEERS.test(path)) throw new Error(`infra/${file}: an app has no ${path}`)
+    }
+  }
+  add('index.d.ts')
+  return found
+}
