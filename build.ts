@@ -92,7 +92,7 @@ const [{ metafile }] = await Promise.all([
     ...shared,
     entryPoints: {
       cli: 'cli/main.ts',
-      bootstrap: 'cli/rehearse/bootstrap.ts',
+      bootstrap: 'stand-ins/bootstrap.ts',
       leak: 'cli/rehearse/leak.ts',
     },
     outdir: 'dist',

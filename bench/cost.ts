@@ -1,5 +1,5 @@
-import { EXAMPLE_KEYS, startAws } from '../cli/rehearse/aws.ts'
-import { startLambda } from '../cli/rehearse/lambda.ts'
+import { EXAMPLE_KEYS, startAws } from '../stand-ins/aws.ts'
+import { startLambda } from '../stand-ins/lambda.ts'
 import { APP, type BenchServer, benchServer, REAPER, threadsCpuMs } from './server.ts'
 import { brief } from './statistics.ts'
 import type { Table } from './table.ts'

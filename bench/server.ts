@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
-import { startPostgres } from '../cli/rehearse/postgres.ts'
-import { createGate, type Gate } from '../lambda/postgres/entry.ts'
+import { createGate, type Gate } from '../lambda/postgres/gate.ts'
+import { startPostgres } from '../stand-ins/postgres.ts'
 import { trust } from '../test/support/trust.ts'
 
 const SESSIONS = fileURLToPath(new URL('sessions.ts', import.meta.url))

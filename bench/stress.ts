@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { Client, Pool } from 'pg'
-import type { Server } from '../cli/rehearse/postgres.ts'
+import type { Server } from '../stand-ins/postgres.ts'
 import type { Load, Told } from './stress-clients.ts'
 
 /** For a server whose log tells what each process was doing when its signal reached it. */

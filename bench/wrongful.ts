@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Client } from 'pg'
-import type { Server } from '../cli/rehearse/postgres.ts'
-import { deadlineIn, SWEEP_MS } from '../lambda/postgres/entry.ts'
+import { deadlineIn, SWEEP_MS } from '../lambda/postgres/gate.ts'
 import { sweep } from '../lambda/sweep.ts'
+import type { Server } from '../stand-ins/postgres.ts'
 import { policy } from '../test/support/session.ts'
 import { APP, type BenchServer, benchServer } from './server.ts'
 import {

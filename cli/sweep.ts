@@ -12,7 +12,7 @@ import {
   type Gate,
   remaining,
   SWEEP_MS,
-} from '../lambda/postgres/entry.ts'
+} from '../lambda/postgres/gate.ts'
 import { type Swept, sweep } from '../lambda/sweep.ts'
 import { sleeps } from './causes.ts'
 import { readConnection, type Source } from './connection.ts'

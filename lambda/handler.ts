@@ -13,7 +13,7 @@ import { type Mode, type Report, reapVerdicts } from './core/report.ts'
 import { brief } from './core/schema.ts'
 import { messageOf, SlotkeeperError } from './errors.ts'
 import { log, logAs } from './log.ts'
-import { createGate, deadlineIn, type Gate, SWEEP_MS } from './postgres/entry.ts'
+import { createGate, deadlineIn, type Gate, SWEEP_MS } from './postgres/gate.ts'
 import { readCertificates, readSettings, type Settings } from './settings.ts'
 import { type Swept, sweep } from './sweep.ts'
 

@@ -6,7 +6,7 @@ import { type Snapshot, withHolders } from './core/session.ts'
 import { dependsOnHolders, judge, type ReapVerdict, type Verdict } from './core/verdicts.ts'
 import { SlotkeeperError } from './errors.ts'
 import type { Link } from './postgres/connect.ts'
-import { type Deadline, type Gate, remaining, SWEEP_MS } from './postgres/entry.ts'
+import { type Deadline, type Gate, remaining, SWEEP_MS } from './postgres/gate.ts'
 import { takeSnapshot } from './postgres/snapshot.ts'
 
 /** The first look over a kept connection is its check for life too, and has to answer soon. */

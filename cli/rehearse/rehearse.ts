@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Report } from '../../lambda/core/report.ts'
+import type { Put } from '../../stand-ins/aws.ts'
 import { entryWords, paint, slotsBar, writeOut } from '../show.ts'
 import { exitOnSignals } from '../signals.ts'
-import type { Put } from './aws.ts'
 import { type Mark, plotSlots, type Sample } from './plot.ts'
 import { type App, type Stage, setStage } from './stage.ts'
 

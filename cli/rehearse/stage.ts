@@ -3,9 +3,9 @@ import { EventEmitter, once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
-import { type Aws, EXAMPLE_KEYS, startAws } from './aws.ts'
-import { type Lambda, startLambda } from './lambda.ts'
-import { type Server, startPostgres } from './postgres.ts'
+import { type Aws, EXAMPLE_KEYS, startAws } from '../../stand-ins/aws.ts'
+import { type Lambda, startLambda } from '../../stand-ins/lambda.ts'
+import { type Server, startPostgres } from '../../stand-ins/postgres.ts'
 
 const FUNCTION_TIMEOUT_MS = 30_000
 const SECRET = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:rehearsal/reaper'

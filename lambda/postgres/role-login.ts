@@ -5,7 +5,7 @@ import { type LoginFacts, obstacles } from '../core/obstacles.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
 import type { Link, Tls } from './connect.ts'
-import { createGate, deadlineIn } from './entry.ts'
+import { createGate, deadlineIn } from './gate.ts'
 
 const STATEMENT_MS = 5_000
 const LOGIN_MS = 10_000

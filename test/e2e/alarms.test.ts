@@ -3,11 +3,11 @@ import { App, Stack } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startAws } from '../../cli/rehearse/aws.ts'
-import type { Lambda } from '../../cli/rehearse/lambda.ts'
 import type { PolicyInput } from '../../infra/index.ts'
 import { SessionReaper } from '../../infra/index.ts'
 import type { Mode } from '../../lambda/core/report.ts'
+import { startAws } from '../../stand-ins/aws.ts'
+import type { Lambda } from '../../stand-ins/lambda.ts'
 import {
   type AlarmProperties,
   type AlarmState,

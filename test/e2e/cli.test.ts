@@ -14,8 +14,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { EXAMPLE_KEYS, startAws } from '../../cli/rehearse/aws.ts'
 import type { Report } from '../../lambda/core/report.ts'
+import { EXAMPLE_KEYS, startAws } from '../../stand-ins/aws.ts'
 import { REAPER_ROLES, testServer, until } from '../support/server.ts'
 
 const db = await testServer({ max_connections: '60' })

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { EXAMPLE_KEYS, startAws } from '../../cli/rehearse/aws.ts'
-import type { Invocation, Lambda } from '../../cli/rehearse/lambda.ts'
+import { EXAMPLE_KEYS, startAws } from '../../stand-ins/aws.ts'
+import type { Invocation, Lambda } from '../../stand-ins/lambda.ts'
+import { startProxy } from '../../stand-ins/proxy.ts'
 import { type AwsFault, startFaultyAws } from '../support/aws-faults.ts'
 import { entries, SECRET, secretOf, startFunction } from '../support/function.ts'
 import { freeze } from '../support/process.ts'
-import { startProxy } from '../support/proxy.ts'
 import { REAPER_ROLES, testServer, until } from '../support/server.ts'
 
 const QUERY_TEXT = 'a text of a query'

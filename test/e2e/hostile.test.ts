@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
-import { EXAMPLE_KEYS, startAws } from '../../cli/rehearse/aws.ts'
-import { type Lambda, startLambda } from '../../cli/rehearse/lambda.ts'
 import type { Report } from '../../lambda/core/report.ts'
+import { EXAMPLE_KEYS, startAws } from '../../stand-ins/aws.ts'
+import { type Lambda, startLambda } from '../../stand-ins/lambda.ts'
 import { hostileText, isHarmless, json } from '../support/hostile.ts'
 import { REAPER_ROLES, testServer } from '../support/server.ts'
 

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { resolve } from 'node:path'
 import { afterAll, afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
-import { startAws } from '../../cli/rehearse/aws.ts'
-import type { Lambda } from '../../cli/rehearse/lambda.ts'
 import type { Report } from '../../lambda/core/report.ts'
+import { startAws } from '../../stand-ins/aws.ts'
+import type { Lambda } from '../../stand-ins/lambda.ts'
 import { entries, SECRET, secretOf, startFunction } from '../support/function.ts'
 import { REAPER_ROLES, testServer, until } from '../support/server.ts'
 

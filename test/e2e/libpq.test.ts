@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { readConnection } from '../../cli/connection.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
-import { inEitherDatabase } from '../../lambda/postgres/entry.ts'
+import { inEitherDatabase } from '../../lambda/postgres/gate.ts'
 import { arriveByPsql, findPsql } from '../support/psql.ts'
 import { testServer } from '../support/server.ts'
 

@@ -5,8 +5,8 @@ import {
 } from '@aws-sdk/client-cloudwatch'
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import { afterAll, describe, expect, test } from 'vitest'
-import { EXAMPLE_KEYS, startAws } from '../../cli/rehearse/aws.ts'
 import { iamCredentials } from '../../lambda/aws/credentials.ts'
+import { EXAMPLE_KEYS, startAws } from '../../stand-ins/aws.ts'
 
 const aws = await startAws({ known: 'a value' })
 afterAll(() => aws.close())

@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Credentials } from '../../lambda/aws/credentials.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
-import { createGate, deadlineIn } from '../../lambda/postgres/entry.ts'
+import { createGate, deadlineIn } from '../../lambda/postgres/gate.ts'
 import { REAPER_ROLES, testServer, until } from '../support/server.ts'
 
 const SOON_MS = 10_000

@@ -9,7 +9,6 @@ import {
   onTestFinished,
   test,
 } from 'vitest'
-import { startPostgres } from '../../cli/rehearse/postgres.ts'
 import type { Credentials } from '../../lambda/aws/credentials.ts'
 import type { Report } from '../../lambda/core/report.ts'
 import {
@@ -18,11 +17,12 @@ import {
   deadlineIn,
   type Gate,
   SWEEP_MS,
-} from '../../lambda/postgres/entry.ts'
+} from '../../lambda/postgres/gate.ts'
 import { LEAST_REAP_MS } from '../../lambda/postgres/reap.ts'
 import { sweep } from '../../lambda/sweep.ts'
+import { startPostgres } from '../../stand-ins/postgres.ts'
+import { type Fate, startProxy } from '../../stand-ins/proxy.ts'
 import { freeze } from '../support/process.ts'
-import { type Fate, startProxy } from '../support/proxy.ts'
 import {
   type OtherSession,
   REAPER_ROLES,

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { afterAll, describe, expect, test } from 'vitest'
-import { EXAMPLE_KEYS, startAws } from '../../cli/rehearse/aws.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
-import { createGate, deadlineIn } from '../../lambda/postgres/entry.ts'
+import { createGate, deadlineIn } from '../../lambda/postgres/gate.ts'
 import { provide } from '../../lambda/postgres/grant.ts'
 import { checkPassword } from '../../lambda/postgres/role-login.ts'
 import { takeSnapshot } from '../../lambda/postgres/snapshot.ts'
 import { handler } from '../../lambda/provision.ts'
+import { EXAMPLE_KEYS, startAws } from '../../stand-ins/aws.ts'
 import { MAJOR, testServer, until } from '../support/server.ts'
 
 const SOON_MS = 10_000

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../lambda/postgres/entry.ts'
+import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../lambda/postgres/gate.ts'
 import { provide } from '../../lambda/postgres/grant.ts'
 import { FUNCTIONS, RELATIONS } from '../../lambda/postgres/rights.ts'
 import { sweep } from '../../lambda/sweep.ts'

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import type { WrittenPolicy } from '../../lambda/core/policy.ts'
 import type { Report } from '../../lambda/core/report.ts'
-import { createGate, deadlineIn, SWEEP_MS } from '../../lambda/postgres/entry.ts'
+import { createGate, deadlineIn, SWEEP_MS } from '../../lambda/postgres/gate.ts'
 import { sweep } from '../../lambda/sweep.ts'
 import { MAJOR, REAPER_ROLES, testServer, until } from '../support/server.ts'
 import { policy } from '../support/session.ts'

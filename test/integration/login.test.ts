@@ -2,10 +2,10 @@ import { createHash, createHmac, pbkdf2Sync } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, inject, test } from 'vitest'
-import { startPostgres } from '../../cli/rehearse/postgres.ts'
 import { type Credentials, parseSecret } from '../../lambda/aws/credentials.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
-import { createGate, deadlineIn, inEitherDatabase } from '../../lambda/postgres/entry.ts'
+import { createGate, deadlineIn, inEitherDatabase } from '../../lambda/postgres/gate.ts'
+import { startPostgres } from '../../stand-ins/postgres.ts'
 import { REAPER_ROLES, restart, testServer, until } from '../support/server.ts'
 
 const SOON_MS = 10_000

@@ -1,10 +1,10 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { type PolicyInput, parsePolicy } from '../../lambda/core/policy.ts'
 import type { Mode, Report } from '../../lambda/core/report.ts'
-import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../lambda/postgres/entry.ts'
+import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../lambda/postgres/gate.ts'
 import { sweep } from '../../lambda/sweep.ts'
+import { type Fate, startProxy } from '../../stand-ins/proxy.ts'
 import { freeze } from '../support/process.ts'
-import { type Fate, startProxy } from '../support/proxy.ts'
 import { REAPER_ROLES, testServer, until } from '../support/server.ts'
 
 const db = await testServer({ max_connections: '30' })

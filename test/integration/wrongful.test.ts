@@ -1,10 +1,10 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Report } from '../../lambda/core/report.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
-import { createGate, deadlineIn, SWEEP_MS } from '../../lambda/postgres/entry.ts'
+import { createGate, deadlineIn, SWEEP_MS } from '../../lambda/postgres/gate.ts'
 import { sweep } from '../../lambda/sweep.ts'
+import { type Fate, startProxy } from '../../stand-ins/proxy.ts'
 import { freeze, isPending } from '../support/process.ts'
-import { type Fate, startProxy } from '../support/proxy.ts'
 import { type OtherSession, REAPER_ROLES, testServer, until } from '../support/server.ts'
 import { policy } from '../support/session.ts'
 

@@ -1,6 +1,6 @@
-import { EXAMPLE_KEYS } from '../../cli/rehearse/aws.ts'
-import { type Lambda, startLambda } from '../../cli/rehearse/lambda.ts'
-import type { Server } from '../../cli/rehearse/postgres.ts'
+import { EXAMPLE_KEYS } from '../../stand-ins/aws.ts'
+import { type Lambda, startLambda } from '../../stand-ins/lambda.ts'
+import type { Server } from '../../stand-ins/postgres.ts'
 import type { Role } from './server.ts'
 
 export const SECRET = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:test'

@@ -1,5 +1,5 @@
-import type { Aws } from '../../cli/rehearse/aws.ts'
-import type { Lambda } from '../../cli/rehearse/lambda.ts'
+import type { Aws } from '../../stand-ins/aws.ts'
+import type { Lambda } from '../../stand-ins/lambda.ts'
 import type { Minute } from './cloudwatch.ts'
 
 /**
