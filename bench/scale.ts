@@ -1,7 +1,7 @@
+import { judge } from '../lambda/core/judge.ts'
 import type { PolicyInput } from '../lambda/core/policy.ts'
 import { makeReport } from '../lambda/core/report.ts'
 import type { Session } from '../lambda/core/session.ts'
-import { judge } from '../lambda/core/verdicts.ts'
 import { policy, session, snapshot } from '../test/support/session.ts'
 import { brief, median } from './statistics.ts'
 import type { Table } from './table.ts'

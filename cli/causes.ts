@@ -1,4 +1,4 @@
-import { type Pool, poolFields, poolOf } from '../lambda/core/churn.ts'
+import { type Pool, poolFields, poolOf } from '../lambda/core/pool.ts'
 import type { Session, Snapshot } from '../lambda/core/session.ts'
 import type { Waiting } from '../lambda/postgres/blocking.ts'
 import { groupBy } from './group.ts'

@@ -1,4 +1,4 @@
-import type { Pool } from '../lambda/core/churn.ts'
+import type { Pool } from '../lambda/core/pool.ts'
 import type { Snapshot } from '../lambda/core/session.ts'
 import { printable } from '../lambda/core/text.ts'
 import type { Waiting } from '../lambda/postgres/blocking.ts'

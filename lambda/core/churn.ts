@@ -1,7 +1,5 @@
+import { countByPool, type Pool, poolOf } from './pool.ts'
 import { identityOf, type Session, type Snapshot } from './session.ts'
-
-/** What makes sessions interchangeable: they are opened by one application in one place. */
-export type Pool = Pick<Session, 'user' | 'database' | 'application' | 'client'>
 
 /** A pool of which each of the last `sweeps` sweeps reaped what had come back since the one before. */
 export type Comeback = { pool: Pool; reaped: number; sweeps: number }
@@ -15,11 +13,8 @@ export type Churn = {
   pools: Comeback[]
 }
 
-/** After so many sweeps in a row it is no coincidence any more. */
-const SEVERAL_SWEEPS = 3
-
-/** In a pool's text, where an empty name would be another pool. */
-const NO_NAME = '\0none'
+/** From so many sweeps in a row on it is no coincidence any more. */
+const STUBBORN_FROM_SWEEPS = 4
 
 /**
  * Sessions opened between two sweeps, the sweep's own connections among them; NULL where there was
@@ -55,25 +50,5 @@ export function countNew(now: ReadonlySet<string>, before: ReadonlySet<string> |
 
 /** The pools that reaping does not help against. */
 export function stubborn({ pools }: Churn): Comeback[] {
-  return pools.filter(({ sweeps }) => sweeps > SEVERAL_SWEEPS)
-}
-
-/** One text for each pool: no text of PostgreSQL's contains a NUL. */
-export function poolOf({ user, database, application, client }: Pool): string {
-  return `${user ?? NO_NAME}\0${database ?? NO_NAME}\0${application}\0${client}`
-}
-
-/** What of a session names its pool. */
-export function poolFields({ user, database, application, client }: Pool): Pool {
-  return { user, database, application, client }
-}
-
-function countByPool(members: Pool[]): Map<string, { pool: Pool; count: number }> {
-  const counts = new Map<string, { pool: Pool; count: number }>()
-  for (const member of members) {
-    const pool = poolFields(member)
-    const entry = counts.get(poolOf(pool)) ?? { pool, count: 0 }
-    counts.set(poolOf(pool), { pool, count: entry.count + 1 })
-  }
-  return counts
+  return pools.filter(({ sweeps }) => sweeps >= STUBBORN_FROM_SWEEPS)
 }

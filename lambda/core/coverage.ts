@@ -1,8 +1,11 @@
+import { findDue } from './judge.ts'
 import { compileMatch, type Match } from './match.ts'
 import type { Policy, Rule } from './policy.ts'
+import { ORPHAN_RULE } from './protection.ts'
 import { writePath } from './schema.ts'
 import type { Session, Snapshot } from './session.ts'
-import { compileMatches, findDue, ORPHAN_RULE, type Verdict } from './verdicts.ts'
+import { compileMatches } from './standing.ts'
+import type { Verdict } from './verdict.ts'
 
 /** How far one rule came in one sweep. */
 export type RuleCoverage = {

@@ -1,7 +1,7 @@
+import { isExposed } from './judge.ts'
 import type { Policy } from './policy.ts'
 import type { Report } from './report.ts'
 import type { Snapshot } from './session.ts'
-import { isExposed } from './verdicts.ts'
 
 export const METRIC_SETS = ['full', 'essential'] as const
 export type MetricSet = (typeof METRIC_SETS)[number]

@@ -3,7 +3,7 @@ import { cover, type RuleCoverage } from './coverage.ts'
 import type { Action, Policy } from './policy.ts'
 import type { Session, Snapshot } from './session.ts'
 import { countSlots, type Slots } from './slots.ts'
-import type { ReapVerdict, SpareReason, Verdict } from './verdicts.ts'
+import { type ReapVerdict, reapVerdicts, type SpareReason, type Verdict } from './verdict.ts'
 
 export type Mode = 'reap' | 'observe'
 
@@ -150,11 +150,6 @@ function countSpared(verdicts: Verdict[], outcomes: Outcome[]): Report['spared']
     changed: lateCount('changed'),
     gone: lateCount('gone'),
   }
-}
-
-/** The verdicts to reap, in order: outcomes are matched to them by position. */
-export function reapVerdicts(verdicts: Verdict[]): ReapVerdict[] {
-  return verdicts.filter((verdict): verdict is ReapVerdict => verdict.verdict === 'reap')
 }
 
 function describe({ session, rule, action }: ReapVerdict): Reaped {

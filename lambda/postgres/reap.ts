@@ -1,7 +1,7 @@
 import { DatabaseError } from 'pg'
 import * as v from 'valibot'
 import type { Outcome } from '../core/report.ts'
-import type { ReapVerdict } from '../core/verdicts.ts'
+import type { ReapVerdict } from '../core/verdict.ts'
 import { SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'

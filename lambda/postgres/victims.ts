@@ -1,5 +1,5 @@
 import { escapeLiteral } from 'pg'
-import type { ReapVerdict } from '../core/verdicts.ts'
+import type { ReapVerdict } from '../core/verdict.ts'
 
 /**
  * What identifies each session, in the form that `unnest` takes: arrays of pid, backend start, state change (both in

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { cover, entryAt } from '../../lambda/core/coverage.ts'
+import { judge } from '../../lambda/core/judge.ts'
 import type { PolicyInput } from '../../lambda/core/policy.ts'
 import type { Session } from '../../lambda/core/session.ts'
-import { judge } from '../../lambda/core/verdicts.ts'
 import { policy, session, snapshot } from '../support/session.ts'
 
 type Written = Exclude<PolicyInput, string>

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { embedded } from '../../lambda/aws/metrics.ts'
 import { foreignPattern } from '../../lambda/core/foreign-pattern.ts'
+import { dependsOnHolders, judge } from '../../lambda/core/judge.ts'
 import { globMatches, isClient, type Match } from '../../lambda/core/match.ts'
 import { distribution, measure } from '../../lambda/core/measurements.ts'
 import {
@@ -14,12 +15,7 @@ import {
 import { makeReport } from '../../lambda/core/report.ts'
 import { RULE_STATES, type Session, type Snapshot } from '../../lambda/core/session.ts'
 import { printable, safeJson } from '../../lambda/core/text.ts'
-import {
-  dependsOnHolders,
-  judge,
-  type ReapVerdict,
-  type Verdict,
-} from '../../lambda/core/verdicts.ts'
+import type { ReapVerdict, Verdict } from '../../lambda/core/verdict.ts'
 import {
   expressionOf,
   hostileKey,

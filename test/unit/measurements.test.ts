@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { showSweep } from '../../cli/show-sweep.ts'
 import { embedded } from '../../lambda/aws/metrics.ts'
+import { judge } from '../../lambda/core/judge.ts'
 import { distribution, measure, measureFailure } from '../../lambda/core/measurements.ts'
 import type { WrittenPolicy } from '../../lambda/core/policy.ts'
 import { type Entry, type Mode, makeReport, type Outcome } from '../../lambda/core/report.ts'
 import type { Session } from '../../lambda/core/session.ts'
 import { countSlots } from '../../lambda/core/slots.ts'
-import { judge } from '../../lambda/core/verdicts.ts'
 import { policy, session, snapshot } from '../support/session.ts'
 
 const strict = policy({ rules: [{ name: 'idle', state: 'idle', olderThan: '30s' }] })

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { age, clock, table } from '../../cli/show.ts'
 import { type Shown, showSweep } from '../../cli/show-sweep.ts'
+import { judge } from '../../lambda/core/judge.ts'
 import type { PolicyInput } from '../../lambda/core/policy.ts'
 import { type Mode, makeReport, type Outcome } from '../../lambda/core/report.ts'
 import type { Session, Snapshot } from '../../lambda/core/session.ts'
-import { judge } from '../../lambda/core/verdicts.ts'
 import { policy, session, snapshot } from '../support/session.ts'
 
 const many = (count: number, different: Partial<Session>) =>

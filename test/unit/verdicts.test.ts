@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { dependsOnHolders, judge } from '../../lambda/core/judge.ts'
 import type { PolicyInput } from '../../lambda/core/policy.ts'
 import { RULE_STATES, type Session } from '../../lambda/core/session.ts'
-import { dependsOnHolders, judge, type Verdict } from '../../lambda/core/verdicts.ts'
+import type { Verdict } from '../../lambda/core/verdict.ts'
 import { policy, session, snapshot } from '../support/session.ts'
 
 const idle: PolicyInput = { rules: [{ name: 'idle', state: 'idle', olderThan: '30s' }] }

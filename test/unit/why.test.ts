@@ -1,9 +1,10 @@
 // Every reason that a verdict can have, word for word: log lines and alarms are read by people, and
 // searched for by their words.
 import { describe, expect, test } from 'vitest'
+import { judge } from '../../lambda/core/judge.ts'
 import type { WrittenPolicy } from '../../lambda/core/policy.ts'
 import type { Session, Snapshot } from '../../lambda/core/session.ts'
-import { judge, type SpareReason, type Verdict } from '../../lambda/core/verdicts.ts'
+import type { SpareReason, Verdict } from '../../lambda/core/verdict.ts'
 import { policy, session, snapshot } from '../support/session.ts'
 
 type Rule = WrittenPolicy['rules'][number]

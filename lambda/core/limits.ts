@@ -1,0 +1,53 @@
+import { poolOf } from './pool.ts'
+import { guard, ORPHAN_RULE } from './protection.ts'
+import type { Session } from './session.ts'
+import { reapVerdicts, spare, type Verdict } from './verdict.ts'
+
+/** Leaves the `keep` most recently used idle sessions of each pool, whether they met a rule or not. */
+export function keepRecent(verdicts: Verdict[], keep: number): Verdict[] {
+  if (keep === 0) return verdicts
+  const pools = new Map<string, Session[]>()
+  for (const { session } of verdicts) {
+    // A listener serves no request, so it takes no place among the kept ones.
+    if (session.state !== 'idle' || guard(session)) continue
+    const pool = poolOf(session)
+    const members = pools.get(pool)
+    if (members) members.push(session)
+    else pools.set(pool, [session])
+  }
+  const kept = new Set<Session>()
+  for (const members of pools.values()) {
+    for (const session of members.sort(longestFirst).slice(-keep)) kept.add(session)
+  }
+  return verdicts.map((verdict) =>
+    verdict.verdict === 'reap' && verdict.rule !== ORPHAN_RULE && kept.has(verdict.session)
+      ? spare(
+          verdict.session,
+          verdict.rule,
+          'kept',
+          `one of the ${keep} most recently used of its pool`,
+        )
+      : verdict,
+  )
+}
+
+/** Spares what goes beyond the budget: the longest in their state are reaped first. */
+export function limit(verdicts: Verdict[], budget: number | undefined): Verdict[] {
+  if (budget === undefined) return verdicts
+  const ranked = reapVerdicts(verdicts).sort((a, b) => longestFirst(a.session, b.session))
+  const beyond = new Set<Verdict>(ranked.slice(budget))
+  return verdicts.map((verdict) =>
+    verdict.verdict === 'reap' && beyond.has(verdict)
+      ? spare(
+          verdict.session,
+          verdict.rule,
+          'budget',
+          `beyond the budget of ${budget} in one sweep`,
+        )
+      : verdict,
+  )
+}
+
+function longestFirst(a: Session, b: Session): number {
+  return (b.ageSeconds ?? 0) - (a.ageSeconds ?? 0) || a.pid - b.pid
+}

@@ -1,0 +1,39 @@
+import { compileMatch, type Match } from './match.ts'
+import type { Policy, Rule } from './policy.ts'
+import { poolOf } from './pool.ts'
+import type { Session } from './session.ts'
+
+/** How a pool stands in the policy's matches. */
+export type Standing = {
+  inScope: boolean
+  protector: string | undefined
+  /** Those that are for it, in their order. */
+  rules: Rule[]
+}
+
+/** A match looks at what makes a pool and no more, so each is tried once for a pool. */
+export function compileMatches(
+  policy: Policy,
+  serverVersion: number,
+): (session: Session) => Standing {
+  const compile = (match: Match) => compileMatch(match, serverVersion)
+  const inScope = compile(policy.scope)
+  const protections = (policy.protect ?? []).map(compile)
+  const rules = policy.rules.map((rule) => ({ rule, matches: compile(rule.match ?? {}) }))
+  const known = new Map<string, Standing>()
+
+  const findStanding = (session: Session): Standing => {
+    const index = protections.findIndex((matches) => matches(session))
+    return {
+      inScope: inScope(session),
+      protector: index < 0 ? undefined : `protect[${index}] of the policy`,
+      rules: rules.filter(({ matches }) => matches(session)).map(({ rule }) => rule),
+    }
+  }
+  return (session) => {
+    const pool = poolOf(session)
+    const standing = known.get(pool) ?? findStanding(session)
+    known.set(pool, standing)
+    return standing
+  }
+}

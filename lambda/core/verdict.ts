@@ -1,0 +1,28 @@
+import type { Action } from './policy.ts'
+import type { Session } from './session.ts'
+
+export type SpareReason =
+  | 'protected'
+  | 'listening'
+  | 'advisoryLock'
+  | 'replicationSlot'
+  | 'backup'
+  | 'kept'
+  | 'budget'
+
+/** What the policy says of one session; `why` is for people. */
+export type Verdict =
+  | { verdict: 'leave'; session: Session; why: string }
+  | { verdict: 'spare'; session: Session; rule: string; reason: SpareReason; why: string }
+  | { verdict: 'reap'; session: Session; rule: string; action: Action; why: string }
+
+export type ReapVerdict = Extract<Verdict, { verdict: 'reap' }>
+
+/** The verdicts to reap, in order: outcomes are matched to them by position. */
+export function reapVerdicts(verdicts: Verdict[]): ReapVerdict[] {
+  return verdicts.filter((verdict): verdict is ReapVerdict => verdict.verdict === 'reap')
+}
+
+export function spare(session: Session, rule: string, reason: SpareReason, why: string): Verdict {
+  return { verdict: 'spare', session, rule, reason, why }
+}
