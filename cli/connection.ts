@@ -2,16 +2,16 @@ import { existsSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
+import { secretCredentials } from '../lambda/aws/credentials.ts'
 import {
   type Credentials,
   DEFAULT_DATABASE,
   DEFAULT_PORT,
   type ReadCredentials,
-  secretCredentials,
-} from '../lambda/aws/credentials.ts'
+} from '../lambda/core/credentials.ts'
+import { isLoopback } from '../lambda/core/endpoint.ts'
 import { SlotkeeperError } from '../lambda/errors.ts'
-import type { Tls } from '../lambda/postgres/connect.ts'
-import { isLoopback } from '../lambda/settings.ts'
+import type { Tls } from '../lambda/postgres/tls.ts'
 import { readPrivately, readText } from './files.ts'
 import { readMethods } from './libpq/authentication.ts'
 import { findPassword, type Place, readService } from './libpq/files.ts'

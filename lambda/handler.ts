@@ -16,7 +16,8 @@ import { reapVerdicts } from './core/verdict.ts'
 import { messageOf, SlotkeeperError } from './errors.ts'
 import { log, logAs } from './log.ts'
 import { createGate, deadlineIn, type Gate, SWEEP_MS } from './postgres/gate.ts'
-import { readCertificates, readSettings, type Settings } from './settings.ts'
+import { readCertificates } from './postgres/tls.ts'
+import { readSettings, type Settings } from './settings.ts'
 import { type Swept, sweep } from './sweep.ts'
 
 /** Kept of the invocation's time for the metrics and the log, ms. */

@@ -2,14 +2,14 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import type { CloudFormationCustomResourceEvent, Context } from 'aws-lambda'
 import { secretCredentials } from './aws/credentials.ts'
-import { regionOf } from './core/endpoint.ts'
+import { isLoopback, regionOf } from './core/endpoint.ts'
 import { messageOf } from './errors.ts'
 import { log, logAs } from './log.ts'
 import { connect } from './postgres/connect.ts'
 import { inEitherDatabase } from './postgres/gate.ts'
 import { provide } from './postgres/grant.ts'
 import { checkPassword, checkToken } from './postgres/role-login.ts'
-import { isLoopback, readCertificates } from './settings.ts'
+import { readCertificates } from './postgres/tls.ts'
 
 const CONNECT_MS = 10_000
 

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
-import type { Overrides } from './aws/credentials.ts'
+import type { Overrides } from './core/credentials.ts'
+import { isLoopback } from './core/endpoint.ts'
 import { METRIC_SETS, type MetricSet } from './core/measurements.ts'
 import { hint } from './core/nearest.ts'
 import { INCIDENT, POLICY_MISSING, type Policy, parsePolicyText } from './core/policy.ts'
@@ -146,38 +147,6 @@ function readOverrides({ get, problems }: ReturnType<typeof createReader>): Over
 /** Whether it is a name, an address, or the folder of a Unix socket; neither a URL nor a host with its port. */
 function isHost(host: string): boolean {
   return host.startsWith('/') || isIP(host) !== 0 || /^[^\s:/@?#]+$/.test(host)
-}
-
-/** Whether a connection with the host never leaves this machine. */
-export function isLoopback(host: string | undefined): boolean {
-  if (host === undefined) return false
-  if (host === 'localhost' || host === '::1' || host.startsWith('/')) return true
-  return isIP(host) === 4 && host.startsWith('127.')
-}
-
-/** A certificate in PEM form, after the name of its region where it is of one region alone. */
-const CERTIFICATE = /(?:^# (\S+)\n)?(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----)/gm
-
-/**
- * The PEM texts of a file of certificate authorities. Each costs a connection its time, so of RDS's
- * 90 only those of the region are taken, and those of no region; all of them where the file knows
- * nothing of the region.
- */
-export function readCertificates(file: string, region?: string): string[] {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new SlotkeeperError(
-      'settings',
-      `the certificate authorities could not be read: ${messageOf(error)}`,
-    )
-  }
-  const all = [...text.matchAll(CERTIFICATE)].map(([, of, pem = '']) => ({ of, pem }))
-  if (all.length === 0)
-    throw new SlotkeeperError('settings', `${file} holds no certificate in PEM form`)
-  const known = all.some(({ of }) => of !== undefined && of === region)
-  return all.filter(({ of }) => !known || of === undefined || of === region).map(({ pem }) => pem)
 }
 
 function readPort(text: string | undefined, problems: string[]): number | undefined {

@@ -1,10 +1,7 @@
 import { type Measurement, samplesOf } from '../core/measurements.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 import { writeMetrics } from '../log.ts'
-
-const ATTEMPTS = 2
-const CONNECT_TIMEOUT_MS = 1_000
-const REQUEST_TIMEOUT_MS = 2_000
+import { CLIENT_OPTIONS } from './client-options.ts'
 
 /** Where the metrics go, and under which name and dimension. */
 export type Destination = { via: 'cloudwatch' | 'emf'; namespace: string; target: string }
@@ -31,14 +28,7 @@ async function putMetricData(
   { namespace, target }: Destination,
 ): Promise<void> {
   const { CloudWatchClient, PutMetricDataCommand } = await loadCloudWatch()
-  const client = new CloudWatchClient({
-    maxAttempts: ATTEMPTS,
-    requestHandler: {
-      connectionTimeout: CONNECT_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      throwOnRequestTimeout: true,
-    },
-  })
+  const client = new CloudWatchClient(CLIENT_OPTIONS)
   const Timestamp = new Date()
   const MetricData = measurements.map(({ name, unit, values, counts }) => ({
     MetricName: name,

@@ -14,3 +14,10 @@ export function regionOf(host: string | undefined): string | undefined {
 export function isProxyEndpoint(host: string): boolean {
   return /\.proxy-[^.]*\./.test(host)
 }
+
+/** Whether a connection with the host never leaves this machine. */
+export function isLoopback(host: string | undefined): boolean {
+  if (host === undefined) return false
+  if (host === 'localhost' || host === '::1' || host.startsWith('/')) return true
+  return /^127(\.\d{1,3}){3}$/.test(host)
+}

@@ -1,5 +1,4 @@
-import { isIP, Socket } from 'node:net'
-import type { ConnectionOptions } from 'node:tls'
+import { Socket } from 'node:net'
 import { type Client, DatabaseError } from 'pg'
 import type { Credentials } from '../core/credentials.ts'
 import { APPLICATION_NAME } from '../core/protection.ts'
@@ -10,18 +9,8 @@ import { classify, isFatal, refusePooler } from './failure.ts'
 import { LoginRefused } from './login.ts'
 import { NoAnswer, StrangeAnswer } from './network-failure.ts'
 import { START_UP_OPTIONS, settingsAfterLogin } from './pins.ts'
+import { type Tls, tlsOptions } from './tls.ts'
 import { plaintextOnly } from './tls-failure.ts'
-
-/**
- * `ca` is PEM text. Without `verifyName` the chain is verified and the host name is not. With
- * `requireBinding` only a login that is tied to the TLS connection will do.
- */
-export type Tls =
-  | false
-  | ({ ca: string[]; verifyName: boolean; requireBinding?: boolean } & Pick<
-      ConnectionOptions,
-      'cert' | 'key' | 'passphrase' | 'crl' | 'minVersion' | 'maxVersion'
-    >)
 
 /** An open session on the server. */
 export type Link = {
@@ -161,16 +150,5 @@ export async function connect(
       clearTimeout(timer)
       socket.destroy()
     },
-  }
-}
-
-/** The certificate is held to the host's name, wherever it is reached. */
-function tlsOptions({ verifyName, requireBinding: _, ...tls }: Exclude<Tls, false>, host: string) {
-  return {
-    ...tls,
-    host,
-    ...(isIP(host) === 0 ? { servername: host } : {}),
-    rejectUnauthorized: true,
-    ...(verifyName ? {} : { checkServerIdentity: () => undefined }),
   }
 }

@@ -1,6 +1,7 @@
 import type { Credentials, ReadCredentials } from '../core/credentials.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
-import type { Link, Tls } from './connect.ts'
+import type { Link } from './connect.ts'
+import type { Tls } from './tls.ts'
 
 /** A whole sweep: well under the half minute, whatever the server does. */
 export const SWEEP_MS = 18_000

@@ -1,11 +1,12 @@
 import { escapeLiteral } from 'pg'
 import * as v from 'valibot'
-import type { ReadCredentials } from '../aws/credentials.ts'
+import type { ReadCredentials } from '../core/credentials.ts'
 import { type LoginFacts, obstacles } from '../core/obstacles.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
-import type { Link, Tls } from './connect.ts'
+import type { Link } from './connect.ts'
 import { createGate, deadlineIn } from './gate.ts'
+import type { Tls } from './tls.ts'
 
 const STATEMENT_MS = 5_000
 const LOGIN_MS = 10_000

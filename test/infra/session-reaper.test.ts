@@ -24,7 +24,8 @@ import {
   SessionReaper,
   type SessionReaperProps,
 } from '../../infra/index.ts'
-import { readCertificates, readSettings } from '../../lambda/settings.ts'
+import { readCertificates } from '../../lambda/postgres/tls.ts'
+import { readSettings } from '../../lambda/settings.ts'
 
 const SECRET_ARN = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:reaper-AbCdEf'
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { Credentials } from '../../lambda/aws/credentials.ts'
+import type { Credentials } from '../../lambda/core/credentials.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
 import { createGate, deadlineIn } from '../../lambda/postgres/gate.ts'

@@ -9,7 +9,7 @@ import {
   onTestFinished,
   test,
 } from 'vitest'
-import type { Credentials } from '../../lambda/aws/credentials.ts'
+import type { Credentials } from '../../lambda/core/credentials.ts'
 import type { Report } from '../../lambda/core/report.ts'
 import {
   createGate,

@@ -2,7 +2,8 @@ import { createHash, createHmac, pbkdf2Sync } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, inject, test } from 'vitest'
-import { type Credentials, parseSecret } from '../../lambda/aws/credentials.ts'
+import { credentialsOf } from '../../lambda/aws/credentials.ts'
+import type { Credentials } from '../../lambda/core/credentials.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
 import { createGate, deadlineIn, inEitherDatabase } from '../../lambda/postgres/gate.ts'
 import { startPostgres } from '../../stand-ins/postgres.ts'
@@ -164,7 +165,7 @@ describe('the database', () => {
   const secretOf = (dbname: string) => {
     const { host, port } = db.server
     const { user: username, password } = reaper
-    return parseSecret('arn:x', JSON.stringify({ username, password, host, port, dbname }), {})
+    return credentialsOf('arn:x', JSON.stringify({ username, password, host, port, dbname }), {})
   }
   const databaseOf = async (credentials: Credentials) => {
     const gate = createGate(async () => credentials, false)

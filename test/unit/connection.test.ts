@@ -7,7 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { readConnection } from '../../cli/connection.ts'
 import { readMethods } from '../../cli/libpq/authentication.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
-import type { Tls } from '../../lambda/postgres/connect.ts'
+import type { Tls } from '../../lambda/postgres/tls.ts'
 
 // Nobody's own files and name play a part.
 const HOME = mkdtempSync(join(tmpdir(), 'slotkeeper-home-'))

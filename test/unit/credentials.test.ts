@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseSecret } from '../../lambda/aws/credentials.ts'
+import { credentialsOf } from '../../lambda/aws/credentials.ts'
 
 const full = {
   engine: 'postgres',
@@ -10,7 +10,7 @@ const full = {
   port: 6432,
 }
 const parse = (secret: unknown, overrides = {}) =>
-  parseSecret('arn:x', typeof secret === 'string' ? secret : JSON.stringify(secret), overrides)
+  credentialsOf('arn:x', typeof secret === 'string' ? secret : JSON.stringify(secret), overrides)
 
 describe('a secret', () => {
   test.each([
@@ -103,6 +103,6 @@ describe('a secret', () => {
   })
 
   test('binary data is refused', () => {
-    expect(() => parseSecret('arn:x', undefined, {})).toThrow('binary')
+    expect(() => credentialsOf('arn:x', undefined, {})).toThrow('binary')
   })
 })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseSecret } from '../../lambda/aws/credentials.ts'
+import { credentialsOf } from '../../lambda/aws/credentials.ts'
 import type { SlotkeeperError } from '../../lambda/errors.ts'
 import { readSettings } from '../../lambda/settings.ts'
 import { hostileKey, hostileText, inTime, isHarmless, json } from '../support/hostile.ts'
@@ -49,9 +49,9 @@ describe('a secret', () => {
     [6432, '6432'].includes((given(port) ?? 6432) as string)
 
   /** Credentials, or an error that names fields alone. */
-  function read(text: string, given: Parameters<typeof parseSecret>[2]) {
+  function read(text: string, given: Parameters<typeof credentialsOf>[2]) {
     try {
-      return parseSecret('arn:x', text, given)
+      return credentialsOf('arn:x', text, given)
     } catch (error) {
       expect(error).toMatchObject({ kind: 'credentials' })
       const { message, stack, cause } = error as SlotkeeperError

@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { afterAll, describe, expect, test } from 'vitest'
-import type { Credentials } from '../../lambda/aws/credentials.ts'
+import type { Credentials } from '../../lambda/core/credentials.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
-import { connect, type Tls } from '../../lambda/postgres/connect.ts'
+import { connect } from '../../lambda/postgres/connect.ts'
 import { createLoginGuard, type LoginDemands } from '../../lambda/postgres/login.ts'
+import type { Tls } from '../../lambda/postgres/tls.ts'
 
 const SOON_MS = 10_000
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseSecret } from '../../lambda/aws/credentials.ts'
+import { credentialsOf } from '../../lambda/aws/credentials.ts'
 import { parsePolicyText } from '../../lambda/core/policy.ts'
 import { repeatedKeys } from '../../lambda/core/repeated-keys.ts'
 import { inTime, json } from '../support/hostile.ts'
@@ -77,7 +77,7 @@ describe('a secret', () => {
       'secret.more.host',
     ],
   ])('%s is refused by the place of the key, without its value', (text, path) => {
-    const read = () => parseSecret('arn:x', text, {})
+    const read = () => credentialsOf('arn:x', text, {})
     expect(read).toThrow(
       expect.objectContaining({
         kind: 'credentials',

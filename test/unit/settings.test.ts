@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { isProxyEndpoint, regionOf } from '../../lambda/core/endpoint.ts'
-import { isLoopback, readCertificates, readSettings } from '../../lambda/settings.ts'
+import { isLoopback, isProxyEndpoint, regionOf } from '../../lambda/core/endpoint.ts'
+import { readCertificates } from '../../lambda/postgres/tls.ts'
+import { readSettings } from '../../lambda/settings.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-settings-'))
 afterAll(() => rmSync(folder, { recursive: true }))
