@@ -1,8 +1,7 @@
-import { createRole, grants } from '../lambda/core/grants.ts'
 import { printable } from '../lambda/core/text.ts'
 import { connect } from '../lambda/postgres/connect.ts'
 import { inEitherDatabase } from '../lambda/postgres/gate.ts'
-import { readServerKind } from '../lambda/postgres/grant.ts'
+import { createRole, grants, readServerKind } from '../lambda/postgres/role.ts'
 import { readConnection, type Source } from './connection.ts'
 import { writeOut } from './show.ts'
 

@@ -8,7 +8,6 @@ import { regionOf } from './core/endpoint.ts'
 import { type Measurement, measure, measureFailure } from './core/measurements.ts'
 import type { Memory } from './core/memory.ts'
 import { hint } from './core/nearest.ts'
-import { notices } from './core/notices.ts'
 import { poolFields } from './core/pool.ts'
 import type { Mode, Report } from './core/report.ts'
 import { brief } from './core/schema.ts'
@@ -96,7 +95,7 @@ export async function handler(event: unknown, context?: Context): Promise<Report
     })
     started.memory = result.memory
     started.condemned = mode === 'observe' ? condemned : undefined
-    logSweep(result, started)
+    await logSweep(result, started)
   }
 
   const lost = await publish(measurements, { ...metrics, target }).then(() => undefined, asFailure)
@@ -131,11 +130,16 @@ function asFailure(error: unknown): SlotkeeperError {
   return new SlotkeeperError('query', `unexpected failure: ${messageOf(error)}`, { cause: error })
 }
 
-function logSweep({ snapshot, verdicts, report, memory }: Swept, started: Started): void {
+async function logSweep(
+  { snapshot, verdicts, report, memory }: Swept,
+  started: Started,
+): Promise<void> {
   const { target } = report
   const { settings, toldUnmatched } = started
   const { policy } = settings
   const byPid = new Map(reapVerdicts(verdicts).map((verdict) => [verdict.session.pid, verdict]))
+  // With the driver below it, which is loaded by now.
+  const { notices } = await import('./notices.ts')
   for (const { message, why } of notices(snapshot, policy, report)) {
     log('WARN', message, { target, why })
   }

@@ -1,4 +1,3 @@
-import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import type { CloudFormationCustomResourceEvent, Context } from 'aws-lambda'
 import { secretCredentials } from './aws/credentials.ts'
@@ -7,8 +6,9 @@ import { messageOf } from './errors.ts'
 import { log, logAs } from './log.ts'
 import { connect } from './postgres/connect.ts'
 import { inEitherDatabase } from './postgres/gate.ts'
-import { provide } from './postgres/grant.ts'
+import { provide } from './postgres/role.ts'
 import { checkPassword, checkToken } from './postgres/role-login.ts'
+import { scramVerifier } from './postgres/scram.ts'
 import { readCertificates } from './postgres/tls.ts'
 
 const CONNECT_MS = 10_000
@@ -78,26 +78,4 @@ async function provision(properties: Properties): Promise<{ Role: string; Refuse
   } finally {
     await link.close()
   }
-}
-
-const SCRAM_ITERATIONS = 4096
-const SCRAM_KEY_BYTES = 32
-
-/**
- * What PostgreSQL stores of a password (RFC 5803: iterations, salt, StoredKey, ServerKey), so that the
- * password itself never reaches the server's log. Passwords beyond ASCII are normalised as SASLprep
- * would for all but rare characters.
- */
-export function scramVerifier(password: string, salt = randomBytes(16)): string {
-  const salted = pbkdf2Sync(
-    password.normalize('NFKC'),
-    salt,
-    SCRAM_ITERATIONS,
-    SCRAM_KEY_BYTES,
-    'sha256',
-  )
-  const hmac = (text: string) => createHmac('sha256', salted).update(text).digest()
-  const storedKey = createHash('sha256').update(hmac('Client Key')).digest('base64')
-  const serverKey = hmac('Server Key').toString('base64')
-  return `SCRAM-SHA-256$${SCRAM_ITERATIONS}:${salt.toString('base64')}$${storedKey}:${serverKey}`
 }

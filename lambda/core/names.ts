@@ -1,7 +1,7 @@
+import { PG_16 } from './session.ts'
+
 /** PostgreSQL keeps so many bytes of a name (NAMEDATALEN - 1), and cuts off the rest. */
 export const MOST_NAME_BYTES = 63
-
-const PG_16 = 160000
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)
 

@@ -1,3 +1,6 @@
+/** `server_version_num` of the release that this project has to tell from those before it. */
+export const PG_16 = 160000
+
 /** The states that a rule can name, as `pg_stat_activity.state` spells them. */
 export const RULE_STATES = [
   'idle',

@@ -1,5 +1,6 @@
 import { DatabaseError, escapeIdentifier, escapeLiteral } from 'pg'
 import * as v from 'valibot'
+import { PG_16 } from '../core/session.ts'
 import { SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
@@ -105,5 +106,28 @@ export function lacking(role: string, missing: string[], cause?: SlotkeeperError
     'rights',
     `role ${role} may not use what a sweep needs, so nothing was ended. As an administrator, in the database that the sweep connects to: ${grants.join(' ')}`,
     { cause },
+  )
+}
+
+/** Names the grant that is missing, and never one that the role has already. */
+export function blind(
+  role: string,
+  {
+    serverVersion,
+    isMember,
+    isMonitor,
+  }: { serverVersion: number; isMember: boolean; isMonitor: boolean },
+): SlotkeeperError {
+  const name = escapeIdentifier(role)
+  const inherit =
+    serverVersion < PG_16
+      ? `ALTER ROLE ${name} INHERIT;`
+      : `GRANT pg_monitor TO ${name} WITH INHERIT TRUE;`
+  const [reason, remedy] = isMember
+    ? [', because it does not inherit the rights of pg_monitor', inherit]
+    : ['', `GRANT ${isMonitor ? 'pg_read_all_stats' : 'pg_monitor'} TO ${name};`]
+  return new SlotkeeperError(
+    'blind',
+    `role ${role} can't see other roles' sessions${reason}. Nothing was decided. As an administrator: ${remedy}`,
   )
 }

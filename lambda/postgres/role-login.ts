@@ -1,7 +1,6 @@
-import { escapeLiteral } from 'pg'
+import { escapeIdentifier, escapeLiteral } from 'pg'
 import * as v from 'valibot'
 import type { ReadCredentials } from '../core/credentials.ts'
-import { type LoginFacts, obstacles } from '../core/obstacles.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
@@ -10,6 +9,43 @@ import type { Tls } from './tls.ts'
 
 const STATEMENT_MS = 5_000
 const LOGIN_MS = 10_000
+
+/** What a server knows of a role that decides on its login. */
+export type LoginFacts = {
+  canLogin: boolean
+  /** Its password is past `VALID UNTIL`. */
+  expired: boolean
+  /** -1 where there is none. */
+  connectionLimit: number
+  /** Member of `rds_iam`, which takes IAM tokens and no password. */
+  byToken: boolean
+}
+
+/** What keeps the role from logging in, each with the statement that mends it. */
+export function obstacles(role: string, auth: 'secret' | 'iam', facts: LoginFacts): string[] {
+  const name = escapeIdentifier(role)
+  const { canLogin, expired, connectionLimit, byToken } = facts
+  return [
+    ...(canLogin ? [] : [`It has no LOGIN: ALTER ROLE ${name} LOGIN;`]),
+    ...(expired && auth === 'secret'
+      ? [`Its password has expired: ALTER ROLE ${name} VALID UNTIL 'infinity';`]
+      : []),
+    // One may still be held by an environment of the function that was discarded.
+    ...(connectionLimit === 0 || connectionLimit === 1
+      ? [
+          `Its CONNECTION LIMIT is ${connectionLimit}, and it needs 2: ALTER ROLE ${name} CONNECTION LIMIT 2;`,
+        ]
+      : []),
+    ...(byToken && auth === 'secret'
+      ? [
+          `It is a member of rds_iam, so that no password is taken: REVOKE rds_iam FROM ${name}; or deploy it with iamUser.`,
+        ]
+      : []),
+    ...(!byToken && auth === 'iam'
+      ? [`It is no member of rds_iam: GRANT rds_iam TO ${name};`]
+      : []),
+  ]
+}
 
 const lookAtRole = (role: string) => `
 select

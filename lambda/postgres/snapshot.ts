@@ -1,5 +1,4 @@
 import * as v from 'valibot'
-import { PG_16, quoteIdentifier } from '../core/grants.ts'
 import type { Session, Snapshot } from '../core/session.ts'
 import { SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
@@ -129,7 +128,11 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
   if (link.processId !== null && link.processId !== server.ownPid) {
     throw behindPooler(link, server.ownPid)
   }
-  if (!seesAll) throw blind(ownUser, head)
+  if (!seesAll) {
+    // The driver is loaded by now; a static import would load it before the function is asked for anything.
+    const { blind } = await import('./rights.ts')
+    throw blind(ownUser, head)
+  }
   const now = Number(at)
   // A clock that was set back between two stamps gives no negative age.
   const since = (instant: string | null) =>
@@ -167,24 +170,5 @@ function behindPooler({ server, processId }: Link, ownPid: number): SlotkeeperEr
   return new SlotkeeperError(
     'forbidden',
     `${server} is a pooler, not a server: its login named process ${processId}, and process ${ownPid} answers. Nothing was ended. Name the server's own endpoint and port.`,
-  )
-}
-
-/** Names the grant that is missing, and never one that the role has already. */
-function blind(
-  role: string,
-  { serverVersion, isMember, isMonitor }: v.InferOutput<typeof headSchema>,
-): SlotkeeperError {
-  const name = quoteIdentifier(role)
-  const inherit =
-    serverVersion < PG_16
-      ? `ALTER ROLE ${name} INHERIT;`
-      : `GRANT pg_monitor TO ${name} WITH INHERIT TRUE;`
-  const [reason, remedy] = isMember
-    ? [', because it does not inherit the rights of pg_monitor', inherit]
-    : ['', `GRANT ${isMonitor ? 'pg_read_all_stats' : 'pg_monitor'} TO ${name};`]
-  return new SlotkeeperError(
-    'blind',
-    `role ${role} can't see other roles' sessions${reason}. Nothing was decided. As an administrator: ${remedy}`,
   )
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../lambda/postgres/gate.ts'
-import { provide } from '../../lambda/postgres/grant.ts'
 import { FUNCTIONS, RELATIONS } from '../../lambda/postgres/rights.ts'
+import { provide } from '../../lambda/postgres/role.ts'
 import { sweep } from '../../lambda/sweep.ts'
 import { MAJOR, REAPER_ROLES, testServer } from '../support/server.ts'
 import { policy } from '../support/session.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createRole, grants, type RoleRequest } from '../../lambda/core/grants.ts'
+import { createRole, grants, type RoleRequest } from '../../lambda/postgres/role.ts'
 
 const base: RoleRequest = { role: 'reaper', serverVersion: 150000, onRds: false, auth: 'secret' }
 

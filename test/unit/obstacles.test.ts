@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type LoginFacts, obstacles } from '../../lambda/core/obstacles.ts'
+import { type LoginFacts, obstacles } from '../../lambda/postgres/role-login.ts'
 
 const fine: LoginFacts = { canLogin: true, expired: false, connectionLimit: -1, byToken: false }
 

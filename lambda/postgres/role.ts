@@ -1,9 +1,88 @@
+import { escapeIdentifier, escapeLiteral } from 'pg'
 import * as v from 'valibot'
-import { createRole, type Grant, grants, quoteLiteral, type RoleRequest } from '../core/grants.ts'
+import { PG_16 } from '../core/session.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
 import { FIND_REVOKED, findMissingOf, lacking, missingSchema } from './rights.ts'
+
+/** What the role is for, and where. */
+export type RoleRequest = {
+  role: string
+  /** As `server_version_num`. */
+  serverVersion: number
+  /** RDS and Aurora: roles of the service stand for attributes that only a superuser gives. */
+  onRds: boolean
+  /** `iam`: the role logs in with IAM tokens. */
+  auth: 'secret' | 'iam'
+  /** False where the role exists with NOINHERIT: it then may not use what it is granted. @default true */
+  inherits?: boolean
+  /** Rights that a sweep needs and that a hardened server took from PUBLIC, as GRANT takes them. @default none */
+  revoked?: string[]
+}
+
+/** One statement, safe to run again. */
+export type Grant = {
+  sql: string
+  /** What it lets the role do, for people. */
+  purpose: string
+  /** Without it the sweep can't do its job; else it does without a way in. */
+  essential: boolean
+}
+
+/**
+ * The least role: it sees all sessions, signals those of other roles, and gets in when the server is
+ * full. Only adds: what a person made of the role stays. The role itself is made by `createRole`.
+ */
+export function grants({
+  role,
+  serverVersion,
+  onRds,
+  auth,
+  inherits = true,
+  revoked = [],
+}: RoleRequest): Grant[] {
+  const to = escapeIdentifier(role)
+  const grant = (name: string, purpose: string, essential: boolean): Grant => ({
+    // Before 16 the role decides for all of its grants, from 16 on each grant for itself.
+    sql: `GRANT ${name} TO ${to}${inherits || serverVersion < PG_16 ? '' : ' WITH INHERIT TRUE'};`,
+    purpose,
+    essential,
+  })
+  return [
+    ...(inherits || serverVersion >= PG_16
+      ? []
+      : [{ sql: `ALTER ROLE ${to} INHERIT;`, purpose: 'use what it is granted', essential: true }]),
+    grant('pg_monitor', "see other roles' sessions", true),
+    grant('pg_signal_backend', "end other roles' sessions", true),
+    ...(auth === 'iam' ? [grant('rds_iam', 'log in with IAM tokens', true)] : []),
+    onRds
+      ? grant('rds_replication', "get in through a walsender's slot when the server is full", false)
+      : {
+          sql: `ALTER ROLE ${to} REPLICATION;`,
+          purpose: "get in through a walsender's slot when the server is full",
+          essential: false,
+        },
+    ...(serverVersion >= PG_16
+      ? [grant('pg_use_reserved_connections', 'take a slot of reserved_connections', false)]
+      : []),
+    ...revoked.map((right) => ({
+      sql: `GRANT ${right} TO ${to};`,
+      purpose: 'use what this server took from PUBLIC',
+      essential: true,
+    })),
+  ]
+}
+
+/** Makes the role where it is missing, and leaves it alone where it is not. */
+export function createRole(role: string, password?: string): string {
+  const login = `CREATE ROLE ${escapeIdentifier(role)} LOGIN${password === undefined ? '' : ` PASSWORD ${escapeLiteral(password)}`};`
+  return `DO ${escapeLiteral(`BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = ${escapeLiteral(role)}) THEN
+    ${login}
+  END IF;
+END`)};`
+}
 
 const STATEMENT_MS = 5_000
 
@@ -12,7 +91,7 @@ const lookAtServer = (role: string) => `
 select
   current_setting('server_version_num')::int as "serverVersion",
   exists (select from pg_roles where rolname = 'rds_superuser') as "onRds",
-  coalesce((select rolinherit from pg_roles where rolname = ${quoteLiteral(role)}), true) as inherits,
+  coalesce((select rolinherit from pg_roles where rolname = ${escapeLiteral(role)}), true) as inherits,
   array_to_json(array(
     select 'CONNECT ON DATABASE ' || quote_ident(current_database())
       where not has_database_privilege('public', current_database(), 'connect')

@@ -1,9 +1,9 @@
-import { entryAt } from './coverage.ts'
-import { quoteIdentifier } from './grants.ts'
-import type { Policy } from './policy.ts'
-import type { Report } from './report.ts'
-import { brief } from './schema.ts'
-import type { Snapshot } from './session.ts'
+import { escapeIdentifier } from 'pg'
+import { entryAt } from './core/coverage.ts'
+import type { Policy } from './core/policy.ts'
+import type { Report } from './core/report.ts'
+import { brief } from './core/schema.ts'
+import type { Snapshot } from './core/session.ts'
 
 /** What a person has to know of a sweep that succeeded: a short name, and what it means and needs. */
 export type Notice = { message: 'scope meets no session' | 'cannot signal'; why: string }
@@ -24,7 +24,7 @@ export function notices(
     found.push({ message: 'scope meets no session', why })
   }
   if (cannotSignal) {
-    const why = `role ${ownUser} can't end the sessions of other roles. As an administrator: GRANT pg_signal_backend TO ${quoteIdentifier(ownUser)};`
+    const why = `role ${ownUser} can't end the sessions of other roles. As an administrator: GRANT pg_signal_backend TO ${escapeIdentifier(ownUser)};`
     found.push({ message: 'cannot signal', why })
   }
   return found
