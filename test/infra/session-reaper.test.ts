@@ -411,7 +411,7 @@ describe('the alarms', () => {
   })
 })
 
-test('the dashboard shows what the issue of the night is', () => {
+test('the dashboard shows slots, sessions, ages, reaps, durations, who was reaped, and the alarms', () => {
   const [dashboard] = Object.values(reaper().template.findResources('AWS::CloudWatch::Dashboard'))
   const body = JSON.stringify(dashboard?.Properties.DashboardBody)
   for (const shown of [
@@ -430,7 +430,7 @@ test('the dashboard shows what the issue of the night is', () => {
   }
 })
 
-test('a target takes few resources', () => {
+test('a target takes 16 resources', () => {
   expect(Object.keys(reaper().template.toJSON().Resources)).toHaveLength(16)
 })
 
