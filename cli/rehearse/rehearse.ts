@@ -15,7 +15,7 @@ const TO_THE_FULL_MINUTE_MS = 1_500
 /** Idle sessions that the mended application still leaves: too few for a crowd. */
 const LEFTOVERS = 3
 const SAMPLE_MS = 150
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 60_000
 const BAR_WIDTH = 50
 
 /** What the rehearsal tells while it runs, and draws at its end. */

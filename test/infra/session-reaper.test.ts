@@ -626,7 +626,7 @@ test('the first sweep comes when there is a role for it, and a way', () => {
   for (const { DependsOn } of rules) expect(DependsOn).toEqual(expect.arrayContaining(awaited))
 })
 
-test('the dashboard shows what the issue of the night is', () => {
+test('the dashboard shows slots, sessions, ages, reaps, durations, who was reaped, and the alarms', () => {
   const [dashboard] = Object.values(reaper().template.findResources('AWS::CloudWatch::Dashboard'))
   const body = JSON.stringify(dashboard?.Properties.DashboardBody)
   for (const shown of [
@@ -648,7 +648,7 @@ test('the dashboard shows what the issue of the night is', () => {
   }
 })
 
-test('a target takes few resources', () => {
+test('a target takes 14 resources', () => {
   expect(Object.keys(reaper().template.toJSON().Resources)).toHaveLength(14)
 })
 

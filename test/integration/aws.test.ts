@@ -4,9 +4,10 @@ import {
   PutMetricDataCommand,
 } from '@aws-sdk/client-cloudwatch'
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { iamCredentials } from '../../lambda/aws/credentials.ts'
 import { EXAMPLE_KEYS, startAws } from '../../stand-ins/aws.ts'
+import { startFaultyAws } from '../support/aws-faults.ts'
 
 const aws = await startAws({ known: 'a value' })
 afterAll(() => aws.close())
@@ -96,7 +97,9 @@ describe('and refuse what AWS refuses', () => {
 })
 
 test('an IAM token is signed without asking anybody, for one host, port and role', async () => {
-  Object.assign(process.env, EXAMPLE_KEYS)
+  const anybody = await startFaultyAws(aws.url)
+  onTestFinished(() => anybody.close())
+  Object.assign(process.env, EXAMPLE_KEYS, { AWS_ENDPOINT_URL: anybody.url })
   const read = iamCredentials({ host: 'db.example', port: 6432, user: 'reaper' })
   const { password, ...rest } = await read(false)
   expect(rest).toEqual({ host: 'db.example', port: 6432, user: 'reaper', database: 'postgres' })
@@ -109,4 +112,5 @@ test('an IAM token is signed without asking anybody, for one host, port and role
     'X-Amz-Credential': expect.stringMatching(/eu-central-1\/rds-db\/aws4_request$/),
     'X-Amz-Signature': expect.stringMatching(/^[0-9a-f]{64}$/),
   })
+  expect(anybody.requests).toBe(0)
 })

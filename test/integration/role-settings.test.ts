@@ -325,6 +325,9 @@ test('one refusal does not end the sweep where errors end a session', async () =
   await gate.close()
 })
 
+/** Makes no test of what a release lacks. */
+const ifFrom = (major: number) => (MAJOR >= major ? test : () => undefined)
+
 describe('what only an administrator can mend', () => {
   test('a library that is missing refuses the login, and the error names it', async () => {
     await set('role reaper', [['session_preload_libraries', 'nothere']])
@@ -335,7 +338,7 @@ describe('what only an administrator can mend', () => {
   })
 
   // Before 18 PL/pgSQL is found in $libdir, whatever the path says.
-  test.runIf(MAJOR >= 18)('without PL/pgSQL nobody is said to have been ended', async () => {
+  ifFrom(18)('without PL/pgSQL nobody is said to have been ended', async () => {
     await set('role reaper', [['dynamic_library_path', '/nowhere']])
     const victim = await db.open(app, 'php')
     const gate = createGate(async () => db.credentials(reaper, DATABASE), false)
@@ -349,7 +352,7 @@ describe('what only an administrator can mend', () => {
     expect(victim.isAlive()).toBe(true)
   })
 
-  test.runIf(MAJOR >= 17)('a trigger at login that fails is named', async () => {
+  ifFrom(17)('a trigger at login that fails is named', async () => {
     // A database of its own: on a replica, one that ever had such a trigger may let nobody in.
     await db.admin.query('create database triggered')
     const owner = new Client({ connectionString: db.server.url(undefined, 'triggered') })
