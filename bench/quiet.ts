@@ -1,6 +1,6 @@
 import { connect } from '../lambda/postgres/connect.ts'
 import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../lambda/postgres/gate.ts'
-import { type Swept, sweep } from '../lambda/sweep.ts'
+import { type SweepResult, sweep } from '../lambda/sweep.ts'
 import { startProxy } from '../stand-ins/proxy.ts'
 import { policy } from '../test/support/session.ts'
 import { type BenchServer, benchServer, processCpuMs, REAPER } from './server.ts'
@@ -96,7 +96,7 @@ async function measureCrowd(db: BenchServer, crowd: number): Promise<Table['rows
   }
 }
 
-export function look(gate: Gate): Promise<Swept> {
+export function look(gate: Gate): Promise<SweepResult> {
   return sweep(gate, { target: 'bench', policy: nobody, mode: 'reap' }, deadlineIn(SWEEP_MS))
 }
 

@@ -25,6 +25,7 @@ const exitCodes: Record<Kind, number> = {
   blind: EXIT_REFUSED,
   rights: EXIT_REFUSED,
   query: EXIT_REFUSED,
+  unexpected: EXIT_REFUSED,
   publish: EXIT_REFUSED,
 }
 
@@ -107,7 +108,7 @@ function fail(error: unknown): number {
 function kindOf(error: unknown): Kind {
   if (error instanceof SlotkeeperError) return error.kind
   // As the function calls what nobody has foreseen.
-  return error instanceof CommanderError ? 'settings' : 'query'
+  return error instanceof CommanderError ? 'settings' : 'unexpected'
 }
 
 function writeStacks(error: unknown): void {

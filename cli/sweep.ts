@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { hint } from '../lambda/core/nearest.ts'
-import { INCIDENT, type Policy, parsePolicy, parsePolicyText } from '../lambda/core/policy.ts'
+import { INCIDENT, type Policy, parsePolicy } from '../lambda/core/policy.ts'
 import type { Mode } from '../lambda/core/report.ts'
 import { safeJson } from '../lambda/core/text.ts'
 import { messageOf, SlotkeeperError } from '../lambda/errors.ts'
+import { readPolicyFile } from '../lambda/policy-file.ts'
 import { findWaiting, type Waiting } from '../lambda/postgres/blocking.ts'
 import {
   createGate,
@@ -13,7 +13,7 @@ import {
   remaining,
   SWEEP_MS,
 } from '../lambda/postgres/gate.ts'
-import { type Swept, sweep } from '../lambda/sweep.ts'
+import { type SweepResult, sweep } from '../lambda/sweep.ts'
 import { sleeps } from './causes.ts'
 import { readConnection, type Source } from './connection.ts'
 import { writeOut } from './show.ts'
@@ -71,7 +71,7 @@ function readMode({ reap, observe, policy }: SweepOptions): Mode {
  */
 async function findBlocked(
   gate: Gate,
-  { snapshot }: Swept,
+  { snapshot }: SweepResult,
   deadline: Deadline,
 ): Promise<Waiting[]> {
   const { sessions, ownPid } = snapshot
@@ -87,19 +87,11 @@ async function findBlocked(
 
 /** The name of a policy, or a file that holds one. */
 function readPolicy(named: string): Policy {
-  const parsed = named === INCIDENT ? parsePolicy(named) : parsePolicyText(read(named))
-  if (parsed.ok) return parsed.value
-  throw usage(`${named} is not a valid policy: ${parsed.problems.join('; ')}`)
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    throw usage(
-      `the policy could not be read; expected a file, or "${INCIDENT}"${hint(file, [INCIDENT])}: ${messageOf(error)}`,
-    )
-  }
+  const policy = named === INCIDENT ? parsePolicy(named) : readPolicyFile(named)
+  if (policy.ok) return policy.value
+  throw usage(
+    `--policy ${named}: expected a file with a policy, or "${INCIDENT}"${hint(named, [INCIDENT])}: ${policy.problems.join('; ')}`,
+  )
 }
 
 function usage(message: string): SlotkeeperError {

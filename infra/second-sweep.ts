@@ -4,7 +4,7 @@ import type { IConstruct } from 'constructs'
 import { addressOf, type Database } from './database.ts'
 import type { SessionReaperProps } from './props.ts'
 
-type Swept = {
+type SweepResult = {
   by: IConstruct
   address: string
   cluster?: IDatabaseCluster
@@ -13,7 +13,7 @@ type Swept = {
 }
 
 /** What the reapers of each app sweep, by the root of its constructs. */
-const apps = new WeakMap<IConstruct, Swept[]>()
+const apps = new WeakMap<IConstruct, SweepResult[]>()
 
 /**
  * Two policies for one server know nothing of each other: what one protects, the other may end. It is
@@ -40,7 +40,7 @@ export function warnOfSecondSweep(by: IConstruct, database: Database, endpoint?:
   }
 }
 
-function sweptBy(by: IConstruct, database: Database, endpoint?: Endpoint): Swept {
+function sweptBy(by: IConstruct, database: Database, endpoint?: Endpoint): SweepResult {
   const addressIn = (at?: Endpoint) => {
     const { host, port } = addressOf(database, at)
     return `${host.toLowerCase()}:${port}`

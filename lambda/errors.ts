@@ -13,6 +13,7 @@
  * - `blind`: the role can't see other roles' sessions
  * - `rights`: the role lacks a right that the sweep needs; the message has the GRANT
  * - `query`: the server refused a statement of the sweep
+ * - `unexpected`: a fault of Slotkeeper itself: please report it
  * - `publish`: CloudWatch did not take the metrics
  */
 export type Kind =
@@ -27,6 +28,7 @@ export type Kind =
   | 'blind'
   | 'rights'
   | 'query'
+  | 'unexpected'
   | 'publish'
 
 /** The one error that leaves Slotkeeper; its message says what failed, where, and what to do. */

@@ -15,7 +15,12 @@ import { takeSnapshot } from './postgres/snapshot.ts'
 const WARM_LOOK_MS = 3_000
 const LOOK_MS = 5_000
 
-export type Swept = { snapshot: Snapshot; verdicts: Verdict[]; report: Report; memory: Memory }
+export type SweepResult = {
+  snapshot: Snapshot
+  verdicts: Verdict[]
+  report: Report
+  memory: Memory
+}
 
 /**
  * One pass over one target: look, decide, reap, report.
@@ -31,7 +36,7 @@ export async function sweep(
     before,
   }: { target: string; policy: Policy; mode: Mode; before?: Memory | undefined },
   deadline: Deadline,
-): Promise<Swept> {
+): Promise<SweepResult> {
   const started = performance.now()
   const { link, snapshot: seen } = await look(gate, deadline)
   const seenAt = performance.now()

@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import * as v from 'valibot'
-import type { Parsed } from './policy.ts'
+import type { Parsed } from './parsed.ts'
 import { describeRepeated, repeatedKeys } from './repeated-keys.ts'
 
 /** What a server may ask of a client that logs in, under libpq's names for it; `none` is nothing at all. */

@@ -3,6 +3,7 @@ import { foreignPattern } from './foreign-pattern.ts'
 import { isClient } from './match.ts'
 import { leastBytes, MOST_NAME_BYTES } from './names.ts'
 import { hint } from './nearest.ts'
+import type { Parsed } from './parsed.ts'
 import { describeRepeated, repeatedKeys } from './repeated-keys.ts'
 import { brief, describe, list, oneOf, record, text, uniqueNames, wholeFrom } from './schema.ts'
 import { RULE_STATES } from './session.ts'
@@ -141,8 +142,6 @@ export type WrittenPolicy = v.InferInput<typeof policySchema>
 export type Policy = v.InferOutput<typeof policySchema>
 export type Rule = Policy['rules'][number]
 export type Action = Rule['action']
-
-export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: string[] }
 
 /**
  * Reads a policy. Each problem names the path, what is accepted and what was found, for example

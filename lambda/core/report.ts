@@ -72,7 +72,7 @@ export type Report = {
   refused: Refused[]
 }
 
-export type Sweep = {
+export type SweepFacts = {
   target: string
   mode: Mode
   entry: Entry
@@ -88,7 +88,7 @@ export type Sweep = {
 }
 
 /** Puts what a sweep did into the form that the handler returns, `--json` prints and the log holds. */
-export function makeReport(sweep: Sweep): Report {
+export function makeReport(sweep: SweepFacts): Report {
   const { snapshot, policy, verdicts, before, outcomes, target, mode, entry, at, durationMs } =
     sweep
   const condemned = reapVerdicts(verdicts)

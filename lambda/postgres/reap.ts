@@ -19,8 +19,8 @@ export const LEAST_REAP_MS = SETTLE_MS + MARGIN_MS
  * that a slow server gets its turn. It goes through the entry of every connection there may be,
  * 0.1 us each where nothing disturbs it.
  */
-const LOOK_MS = 0.06
-const LOOK_MS_PER_SLOT = 0.00015
+const UNINTERRUPTED_LOOK_MS = 0.06
+const UNINTERRUPTED_LOOK_MS_PER_SLOT = 0.00015
 
 const NONE = "'{}'"
 const LOCKS = "array(select l.pid from pg_locks l where l.locktype = 'advisory' and l.granted)"
@@ -50,8 +50,8 @@ do $slotkeeper$
 #variable_conflict error
 declare
   stop_at constant timestamptz := to_timestamp(${stopAtMs / 1000});
-  look_time constant interval := interval '${LOOK_MS} ms'
-    + interval '${LOOK_MS_PER_SLOT} ms' * current_setting('max_connections')::int;
+  look_time constant interval := interval '${UNINTERRUPTED_LOOK_MS} ms'
+    + interval '${UNINTERRUPTED_LOOK_MS_PER_SLOT} ms' * current_setting('max_connections')::int;
   locks constant int[] := ${looksForHolders ? LOCKS : NONE};
   slots constant int[] := ${looksForHolders ? SLOTS : NONE};
   outcomes jsonb[] := '{}';
@@ -155,7 +155,7 @@ export async function reap(
     }
   } catch (error) {
     if (!(error instanceof SlotkeeperError)) throw error
-    return verdicts.map(() => unknown(error))
+    return verdicts.map(() => inDoubt(error))
   }
   return settle(link, verdicts, outcomes, timeoutMs - (performance.now() - started))
 }
@@ -167,7 +167,7 @@ function mayHoldUnseen({ session }: ReapVerdict): boolean {
 }
 
 /** SQLSTATE 08006 is PostgreSQL's own for a connection that failed. */
-function unknown({ cause, message }: SlotkeeperError): Outcome {
+function inDoubt({ cause, message }: SlotkeeperError): Outcome {
   const sqlstate = (cause instanceof DatabaseError && cause.code) || '08006'
   return { outcome: 'refused', sqlstate, message: `it may have been ended or not: ${message}` }
 }

@@ -4,7 +4,7 @@ import { Client } from 'pg'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { Entry } from '../../lambda/core/report.ts'
 import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../lambda/postgres/gate.ts'
-import { type Swept, sweep } from '../../lambda/sweep.ts'
+import { type SweepResult, sweep } from '../../lambda/sweep.ts'
 import { MAJOR, REAPER_ROLES, type Role, testServer, until } from '../support/server.ts'
 import { policy } from '../support/session.ts'
 
@@ -42,7 +42,7 @@ async function leave(): Promise<void> {
   await until(async () => (await count("application_name = 'slotkeeper'")) === 0)
 }
 
-function run(): Promise<Swept> {
+function run(): Promise<SweepResult> {
   return sweep(gate, { target: 'test', policy: everyIdle, mode: 'reap' }, deadlineIn(SWEEP_MS))
 }
 
