@@ -69,6 +69,33 @@ export function grants({
   ]
 }
 
+/** What a role has of another one whose rights it may not use. */
+export type Membership = {
+  role: string
+  /** As `server_version_num`. */
+  serverVersion: number
+  /** Member of the other one, directly or not. */
+  isMember: boolean
+  /** False where the role has NOINHERIT. */
+  inherits: boolean
+}
+
+/** The statements after which the role may use the rights of another one. */
+export function grantUsable(
+  other: string,
+  { role, serverVersion, isMember, inherits }: Membership,
+): string {
+  const to = quoteIdentifier(role)
+  const grant = `GRANT ${other} TO ${to}`
+  // Without the option a grant that is repeated changes nothing, and a new one inherits as the role does.
+  if (serverVersion >= PG_16) {
+    return isMember || !inherits ? `${grant} WITH INHERIT TRUE;` : `${grant};`
+  }
+  const inherit = `ALTER ROLE ${to} INHERIT;`
+  if (inherits) return `${grant};`
+  return isMember ? inherit : `${grant}; ${inherit}`
+}
+
 /** Makes the role where it is missing, and leaves it alone where it is not. */
 export function createRole(role: string, password?: string): string {
   const login = `CREATE ROLE ${quoteIdentifier(role)} LOGIN${password === undefined ? '' : ` PASSWORD ${quoteLiteral(password)}`};`

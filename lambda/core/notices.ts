@@ -1,5 +1,4 @@
 import { entryAt } from './coverage.ts'
-import { quoteIdentifier } from './grants.ts'
 import type { Policy } from './policy.ts'
 import type { Report } from './report.ts'
 import { brief } from './schema.ts'
@@ -10,7 +9,7 @@ export type Notice = { message: 'scope meets no session' | 'cannot signal'; why:
 
 /** What keeps this policy, or this role, from ending anybody: the same in both modes. */
 export function notices(
-  { ownUser }: Pick<Snapshot, 'ownUser'>,
+  { ownUser, signalGrant }: Pick<Snapshot, 'ownUser' | 'signalGrant'>,
   policy: Policy,
   { inScope, cannotSignal, sessions, unmatched }: Report,
 ): Notice[] {
@@ -24,7 +23,7 @@ export function notices(
     found.push({ message: 'scope meets no session', why })
   }
   if (cannotSignal) {
-    const why = `role ${ownUser} can't end the sessions of other roles. As an administrator: GRANT pg_signal_backend TO ${quoteIdentifier(ownUser)};`
+    const why = `role ${ownUser} can't end the sessions of roles that it does not belong to. As an administrator: ${signalGrant}`
     found.push({ message: 'cannot signal', why })
   }
   return found
