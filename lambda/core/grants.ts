@@ -7,7 +7,10 @@ export type RoleRequest = {
   onRds: boolean
   /** `iam`: the role logs in with IAM tokens. */
   auth: 'secret' | 'iam'
-  /** False where the role exists with NOINHERIT: it then may not use what it is granted. @default true */
+  /**
+   * False where the role exists with NOINHERIT, or has a grant WITH INHERIT FALSE: it then may not use what it
+   * is granted. @default true
+   */
   inherits?: boolean
   /** Rights that a sweep needs and that a hardened server took from PUBLIC, as GRANT takes them. @default none */
   revoked?: string[]

@@ -203,6 +203,19 @@ describe('a role that does not inherit', () => {
     await link.close()
   })
 
+  test.runIf(MAJOR >= 16)(
+    'one of its grants is given it again, so that it can use it',
+    async () => {
+      const role = await db.role('made half aloof', ['pg_monitor'])
+      await db.admin.query('grant pg_signal_backend to "made half aloof" with inherit false')
+      const admin = await db.link(superuser)
+      await provide(admin, { role: role.user, auth: 'secret' })
+      await admin.close()
+      const victim = await db.open(app, 'victim')
+      expect((await sweepAs(role)).reaped).toMatchObject([{ pid: victim.pid }])
+    },
+  )
+
   test('is made to inherit by what makes the role', async () => {
     await db.role('made aloof', [], 'noinherit')
     const admin = await db.link(superuser)
