@@ -635,6 +635,7 @@ test('the dashboard shows what the issue of the night is', () => {
     'Last reaped, or who would be',
     'would reap',
     'scope meets no session',
+    'activity not tracked',
     'cannot signal',
     'report.inScope',
     'Alarms',
