@@ -7,7 +7,10 @@ export type RoleRequest = {
   onRds: boolean
   /** `iam`: the role logs in with IAM tokens. */
   auth: 'secret' | 'iam'
-  /** False where the role exists with NOINHERIT: it then may not use what it is granted. @default true */
+  /**
+   * False where the role exists with NOINHERIT, or has a grant WITH INHERIT FALSE: it then may not use what it
+   * is granted. @default true
+   */
   inherits?: boolean
   /** Rights that a sweep needs and that a hardened server took from PUBLIC, as GRANT takes them. @default none */
   revoked?: string[]
@@ -67,6 +70,33 @@ export function grants({
       essential: true,
     })),
   ]
+}
+
+/** What a role has of another one whose rights it may not use. */
+export type Membership = {
+  role: string
+  /** As `server_version_num`. */
+  serverVersion: number
+  /** Member of the other one, directly or not. */
+  isMember: boolean
+  /** False where the role has NOINHERIT. */
+  inherits: boolean
+}
+
+/** The statements after which the role may use the rights of another one. */
+export function grantUsable(
+  other: string,
+  { role, serverVersion, isMember, inherits }: Membership,
+): string {
+  const to = quoteIdentifier(role)
+  const grant = `GRANT ${other} TO ${to}`
+  // Without the option a grant that is repeated changes nothing, and a new one inherits as the role does.
+  if (serverVersion >= PG_16) {
+    return isMember || !inherits ? `${grant} WITH INHERIT TRUE;` : `${grant};`
+  }
+  const inherit = `ALTER ROLE ${to} INHERIT;`
+  if (inherits) return `${grant};`
+  return isMember ? inherit : `${grant}; ${inherit}`
 }
 
 /** Makes the role where it is missing, and leaves it alone where it is not. */

@@ -29,6 +29,8 @@ export type Session = {
   transactionSeconds: number | null
   /** NULL where the owner could not be found. */
   superuser: boolean | null
+  /** The role that looks belongs to the owner, and so may signal it without any further right. */
+  owned: boolean
   /** The last query runs LISTEN, or may do so in the part that the server does not keep. */
   listening: boolean
   /** Between the start and the stop of a backup. NULL where the last query says nothing of one. */
@@ -49,8 +51,10 @@ export type Snapshot = {
   ownPid: number
   /** The role that looks, as it logged in. */
   ownUser: string
-  /** Whether that role may signal the sessions of other roles. */
+  /** Whether that role may signal the sessions of roles that it does not belong to. */
   maySignal: boolean
+  /** The statement that lets it do so. */
+  signalGrant: string
   slots: { max: number; reserved: number }
   /** Sessions opened since the statistics of the server's databases were last reset. */
   opened: number

@@ -25,6 +25,7 @@ export const FUNCTIONS = [
   'pg_cancel_backend(integer)',
   'pg_get_replication_slots()',
   'pg_has_role(name, text)',
+  'pg_has_role(oid, text)',
   'pg_lock_status()',
   'pg_size_bytes(text)',
   'pg_stat_clear_snapshot()',
@@ -63,6 +64,8 @@ union all
 select 'SELECT ON pg_catalog.' || r.name from (values ${values(RELATIONS)}) r(name)
   where not has_table_privilege(${grantee}'pg_catalog.' || r.name, 'select')
 union all
+select 'USAGE ON SCHEMA pg_catalog' where not has_schema_privilege(${grantee}'pg_catalog', 'usage')
+union all
 select 'USAGE ON LANGUAGE plpgsql' where not has_language_privilege(${grantee}'plpgsql', 'usage')`
 
 /** What a sweep needs and its role may not use, in the database of the connection. */
@@ -71,6 +74,10 @@ export const FIND_MISSING = findMissing()
 export const FIND_REVOKED = findMissing("'public', ")
 /** What a sweep needs and another role may not use there. */
 export const findMissingOf = (role: string) => findMissing(`${escapeLiteral(role)}, `)
+
+/** Asked apart: without this right PostgreSQL finds no type, and the other question is refused. */
+const FIND_MISSING_SCHEMA = `
+select 'USAGE ON SCHEMA pg_catalog' as missing where not has_schema_privilege('pg_catalog', 'usage')`
 
 /** The answer: a row for each right, as GRANT takes it, for example `USAGE ON LANGUAGE plpgsql`. */
 export const missingSchema = v.pipe(
@@ -89,8 +96,12 @@ export async function explainRefusal(
   if (!(error instanceof SlotkeeperError && error.cause instanceof DatabaseError)) return error
   if (error.cause.code !== '42501') return error
   try {
-    const answer = await link.query(FIND_MISSING, timeoutMs)
-    const [missing] = readAnswer(v.strictTuple([missingSchema]), answer)
+    const ask = async (question: string) => {
+      const answer = await link.query(question, timeoutMs)
+      return readAnswer(v.strictTuple([missingSchema]), answer)[0]
+    }
+    const schema = await ask(FIND_MISSING_SCHEMA)
+    const missing = schema.length > 0 ? schema : await ask(FIND_MISSING)
     return missing.length > 0 ? lacking(link.role, missing, error) : error
   } catch {
     // Where this look is refused as well, the server's first word is the best there is.

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { PG_16, quoteIdentifier } from '../core/grants.ts'
+import { grantUsable } from '../core/grants.ts'
 import type { Session, Snapshot } from '../core/session.ts'
 import { SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
@@ -22,6 +22,8 @@ select
   pg_has_role('pg_read_all_stats', 'member') as "isMember",
   pg_has_role('pg_monitor', 'member') as "isMonitor",
   pg_has_role('pg_signal_backend', 'usage') as "maySignal",
+  pg_has_role('pg_signal_backend', 'member') as "isSignaller",
+  coalesce((select rolinherit from pg_roles where rolname = session_user), true) as inherits,
   current_setting('max_connections')::int as max,
   current_setting('superuser_reserved_connections')::int
     + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0)
@@ -42,6 +44,7 @@ select
   extract(epoch from a.state_change)::text as "stateChange",
   extract(epoch from a.xact_start)::text as "transactionStart",
   r.rolsuper as superuser,
+  coalesce(pg_has_role(r.oid, 'usage'), false) as owned,
   ${listens('a.query')} as listening,
   ${backsUp('a.query')} as backup
 from pg_stat_get_activity(null) a
@@ -64,6 +67,8 @@ const headSchema = v.object({
   isMember: v.boolean(),
   isMonitor: v.boolean(),
   maySignal: v.boolean(),
+  isSignaller: v.boolean(),
+  inherits: v.boolean(),
   max: whole,
   reserved: whole,
   opened: whole,
@@ -100,6 +105,7 @@ function isRow(value: unknown): value is Row {
     isInstantOrNull(row.stateChange) &&
     isInstantOrNull(row.transactionStart) &&
     isTruthOrNull(row.superuser) &&
+    isTruth(row.owned) &&
     isTruth(row.listening) &&
     isTruthOrNull(row.backup)
   )
@@ -119,6 +125,8 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
     seesAll,
     isMember,
     isMonitor,
+    isSignaller,
+    inherits,
     max,
     reserved,
     encoding,
@@ -150,13 +158,17 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
       ageSeconds: since(row.stateChange),
       transactionSeconds: since(row.transactionStart),
       superuser: row.superuser,
+      owned: row.owned,
       listening: row.listening,
       backup: row.backup,
       advisoryLock: null,
       replicationSlot: null,
     }),
   )
-  return { ...server, ownUser, atMs: now * 1000, slots: { max, reserved }, sessions }
+  const { serverVersion } = server
+  const signaller = { role: ownUser, serverVersion, isMember: isSignaller, inherits }
+  const signalGrant = grantUsable('pg_signal_backend', signaller)
+  return { ...server, ownUser, signalGrant, atMs: now * 1000, slots: { max, reserved }, sessions }
 }
 
 /**
@@ -173,16 +185,11 @@ function behindPooler({ server, processId }: Link, ownPid: number): SlotkeeperEr
 /** Names the grant that is missing, and never one that the role has already. */
 function blind(
   role: string,
-  { serverVersion, isMember, isMonitor }: v.InferOutput<typeof headSchema>,
+  { serverVersion, isMember, isMonitor, inherits }: v.InferOutput<typeof headSchema>,
 ): SlotkeeperError {
-  const name = quoteIdentifier(role)
-  const inherit =
-    serverVersion < PG_16
-      ? `ALTER ROLE ${name} INHERIT;`
-      : `GRANT pg_monitor TO ${name} WITH INHERIT TRUE;`
-  const [reason, remedy] = isMember
-    ? [', because it does not inherit the rights of pg_monitor', inherit]
-    : ['', `GRANT ${isMonitor ? 'pg_read_all_stats' : 'pg_monitor'} TO ${name};`]
+  const other = isMember || !isMonitor ? 'pg_monitor' : 'pg_read_all_stats'
+  const reason = isMember ? `, because it does not inherit the rights of ${other}` : ''
+  const remedy = grantUsable(other, { role, serverVersion, isMember, inherits })
   return new SlotkeeperError(
     'blind',
     `role ${role} can't see other roles' sessions${reason}. Nothing was decided. As an administrator: ${remedy}`,
