@@ -1,4 +1,6 @@
+import { MOST_NAME_BYTES } from '../lambda/core/names.ts'
 import { printable } from '../lambda/core/text.ts'
+import { SlotkeeperError } from '../lambda/errors.ts'
 import { connect } from '../lambda/postgres/connect.ts'
 import { inEitherDatabase } from '../lambda/postgres/gate.ts'
 import { createRole, grants, readServerKind } from '../lambda/postgres/role.ts'
@@ -11,6 +13,7 @@ export type GrantsOptions = Source & { role: string; iam?: boolean }
 
 /** Prints the SQL that makes the least role on this server, and runs none of it. */
 export async function runGrants(options: GrantsOptions): Promise<number> {
+  checkRole(options.role)
   const { credentials, tls } = readConnection(options, process.env)
   const link = await inEitherDatabase(await credentials(false), (chosen) =>
     connect(chosen, tls, 'client', CONNECT_MS),
@@ -37,4 +40,14 @@ export async function runGrants(options: GrantsOptions): Promise<number> {
   } finally {
     await link.close()
   }
+}
+
+/** PostgreSQL takes no empty name, and cuts a long one off: the grants would be for another role. */
+function checkRole(role: string): void {
+  const bytes = Buffer.byteLength(role)
+  if (bytes > 0 && bytes <= MOST_NAME_BYTES) return
+  throw new SlotkeeperError(
+    'settings',
+    `--role: found a name of ${bytes} bytes; expected one of 1 to ${MOST_NAME_BYTES}, as PostgreSQL keeps no more`,
+  )
 }

@@ -239,6 +239,7 @@ const lateWords = {
   changed: 'changed between the look and the signal',
   gone: 'gone between the look and the signal',
   advisoryLock: 'took an advisory lock between the look and the signal',
+  replicationSlot: 'took a replication slot in use between the look and the signal',
   budget: 'not reached before the sweep had to end; the next one goes on',
 }
 

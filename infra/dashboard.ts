@@ -39,7 +39,7 @@ const POLICY_MET = [
 
 const WARNINGS = [
   'fields timestamp, level, message, why, path, user, application, sqlstate, kind, error',
-  'filter message in ["scope meets no session", "cannot signal", "refused", "no policy given", "entry meets no session", "reaping does not help", "sweep failed", "metrics lost"]',
+  'filter message in ["scope meets no session", "cannot signal", "activity not tracked", "refused", "no policy given", "entry meets no session", "reaping does not help", "sweep failed", "metrics lost"]',
   'sort @timestamp desc',
   'limit 20',
 ]

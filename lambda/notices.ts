@@ -1,19 +1,24 @@
-import { escapeIdentifier } from 'pg'
 import { entryAt } from './core/coverage.ts'
+import { isExposed } from './core/judge.ts'
 import type { Policy } from './core/policy.ts'
 import type { Report } from './core/report.ts'
 import { brief } from './core/schema.ts'
 import type { Snapshot } from './core/session.ts'
+import { grantUsable } from './postgres/rights.ts'
 
 /** What a person has to know of a sweep that succeeded: a short name, and what it means and needs. */
-export type Notice = { message: 'scope meets no session' | 'cannot signal'; why: string }
+export type Notice = {
+  message: 'scope meets no session' | 'cannot signal' | 'activity not tracked'
+  why: string
+}
 
-/** What keeps this policy, or this role, from ending anybody: the same in both modes. */
+/** What keeps this policy, this role or this server from ending anybody: the same in both modes. */
 export function notices(
-  { ownUser }: Pick<Snapshot, 'ownUser'>,
+  snapshot: Snapshot,
   policy: Policy,
   { inScope, cannotSignal, sessions, unmatched }: Report,
 ): Notice[] {
+  const { ownUser, serverVersion, signaller } = snapshot
   const found: Notice[] = []
   if (inScope === 0) {
     const inVain = unmatched.filter((path) => path.startsWith('scope'))
@@ -24,8 +29,16 @@ export function notices(
     found.push({ message: 'scope meets no session', why })
   }
   if (cannotSignal) {
-    const why = `role ${ownUser} can't end the sessions of other roles. As an administrator: GRANT pg_signal_backend TO ${escapeIdentifier(ownUser)};`
+    const grant = grantUsable('pg_signal_backend', { role: ownUser, serverVersion, ...signaller })
+    const why = `role ${ownUser} can't end the sessions of roles that it does not belong to. As an administrator: ${grant}`
     found.push({ message: 'cannot signal', why })
+  }
+  const untracked = snapshot.sessions
+    .filter(({ state }) => state === 'disabled')
+    .filter(isExposed(snapshot, policy))
+  if (untracked.length > 0) {
+    const why = `track_activities is off for ${untracked.length} of the sessions in scope: the server does not say whether they idle, so no rule meets them. As an administrator: ALTER SYSTEM SET track_activities = on; or ALTER ROLE … RESET track_activities where it is off for a role alone; on RDS it is in the parameter group.`
+    found.push({ message: 'activity not tracked', why })
   }
   return found
 }

@@ -44,12 +44,13 @@ function tokensOf(glob: string): Glob {
   })
 }
 
-/** A name without a wildcard is cut off where the server cuts it off. */
+/** What stands before the first wildcard is cut off where the server cuts it off: nothing can follow it then. */
 function asShown(glob: Glob, serverVersion: number): Glob {
   const shown = glob.flatMap((token): Token[] =>
     typeof token === 'string' ? [...shownInApplication(token, serverVersion)] : [token],
   )
-  return isWild(shown) ? shown : shown.slice(0, MOST_NAME_BYTES)
+  const beginning = shown.slice(0, MOST_NAME_BYTES)
+  return isWild(beginning) ? shown : beginning
 }
 
 function isWild(glob: Glob): boolean {

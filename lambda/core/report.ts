@@ -1,5 +1,6 @@
 import { type Churn, openedSince } from './churn.ts'
 import { cover, type RuleCoverage } from './coverage.ts'
+import { isExposed } from './judge.ts'
 import type { Action, Policy } from './policy.ts'
 import type { Session, Snapshot } from './session.ts'
 import { countSlots, type Slots } from './slots.ts'
@@ -61,7 +62,7 @@ export type Report = {
   rules: (RuleCoverage & { reaped: number })[]
   /** Paths of the policy that met no session, such as `scope.users[0]` or `protect[1]`. */
   unmatched: string[]
-  /** The role can't end the sessions of other roles, so that every reap of one is refused. */
+  /** The role can't end the sessions of roles that it does not belong to, and the policy is for some of these. */
   cannotSignal: boolean
   /** Nobody in mode `observe`. */
   reaped: Reaped[]
@@ -116,7 +117,7 @@ export function makeReport(sweep: SweepFacts): Report {
       reaped: reaped.filter((session) => session.rule === rule.name).length,
     })),
     unmatched,
-    cannotSignal: !snapshot.maySignal,
+    cannotSignal: !snapshot.maySignal && meetsStrangers(snapshot, policy),
     reaped,
     wouldReap: mode === 'observe' ? condemned.map(describe) : [],
     spared: countSpared(
@@ -129,6 +130,12 @@ export function makeReport(sweep: SweepFacts): Report {
         : [],
     ),
   }
+}
+
+/** Whether the policy may end a session that belongs to a role of others; where it meets none yet, it may. */
+function meetsStrangers(snapshot: Snapshot, policy: Policy): boolean {
+  const exposed = snapshot.sessions.filter(isExposed(snapshot, policy))
+  return exposed.length === 0 || exposed.some(({ owned }) => !owned)
 }
 
 function countSpared(verdicts: Verdict[], outcomes: Outcome[]): Report['spared'] {

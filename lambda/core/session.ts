@@ -32,6 +32,8 @@ export type Session = {
   transactionSeconds: number | null
   /** NULL where the owner could not be found. */
   superuser: boolean | null
+  /** The role that looks belongs to the owner, and so may signal it without any further right. */
+  owned: boolean
   /** The last query runs LISTEN, or may do so in the part that the server does not keep. */
   listening: boolean
   /** Between the start and the stop of a backup. NULL where the last query says nothing of one. */
@@ -52,8 +54,10 @@ export type Snapshot = {
   ownPid: number
   /** The role that looks, as it logged in. */
   ownUser: string
-  /** Whether that role may signal the sessions of other roles. */
+  /** Whether that role may signal the sessions of roles that it does not belong to. */
   maySignal: boolean
+  /** What that role has of `pg_signal_backend`, whose rights it may not be able to use. */
+  signaller: { isMember: boolean; inherits: boolean }
   slots: { max: number; reserved: number }
   /** Sessions opened since the statistics of the server's databases were last reset. */
   opened: number

@@ -26,23 +26,34 @@ const isCutOff = (query: string) =>
   `octet_length(${query}) >= (select
     pg_size_bytes(regexp_replace(current_setting('track_activity_query_size'), '(\\d)B', '\\1 bytes')) - 4)`
 
+/** The beginning of a comment. */
+const UNFINISHED = '/\\*([^*]|\\*+[^*/])*\\**|--[^\\n\\r]*'
+
+/** Of `listen` and `do`, which the server may cut off like all else. */
+const FIRST_LETTERS = 'l(i(s(te?)?)?)?|d'
+
 /**
- * LISTEN is one of the statements, or stands in a DO block, as Postgrex and Oban write it. Where the server cut
- * the text off inside a leading comment, or inside a DO block, LISTEN may be in what is missing.
+ * LISTEN is one of the statements, or stands in a DO block, as Postgrex and Oban write it; there an escape such as
+ * `\n` may stand before it. Where the server cut the text off inside a DO block, or before a statement shows what it
+ * is, LISTEN may be in what is missing.
  */
 export function listens(query: string): string {
   return `(${query} ~* '${WORTH_A_LOOK}' and (
-    ${query} ~* '${BEGIN}(listen\\M|do\\M.*\\mlisten\\M)'
-    or ${query} ~ '^${PLAIN_GAP}(/\\*([^*]|\\*+[^*/])*\\**|--[^\\n\\r]*)$'
-    or ${query} ~ '^(\\s|--[^\\n\\r]*[\\n\\r])*/\\*' and ${count(query, '/*')} > ${count(query, '*/')}
-    or ${isCutOff(query)} and ${query} ~* '(^${PLAIN_GAP}[/-]?$|${BEGIN}do\\M)'
+    ${query} ~* '${BEGIN}(listen\\M|do\\M.*(\\m|\\\\[bfnrt])listen\\M)'
+    or ${query} ~ '^${PLAIN_GAP}(${UNFINISHED})$'
+  ) or ${isCutOff(query)} and (
+    ${query} ~* '${BEGIN}((${UNFINISHED}|[/-]|${FIRST_LETTERS})?$|do\\M)'
+    or ${query} ~ '(^|;)(\\s|--[^\\n\\r]*[\\n\\r])*/\\*' and ${count(query, '/*')} > ${count(query, '*/')}
   ))`
 }
 
-/** True at the start of a backup, false at its end, NULL where the query says nothing of one. */
+/**
+ * True at the start of a backup, false at its end, NULL where the query says nothing of one. Where it names both, one
+ * may be in a comment: that spares one session too many.
+ */
 export function backsUp(query: string): string {
   return `case when ${query} ~* 'backup' then case
-    when ${query} ~* '\\mpg_(backup_stop|stop_backup)\\M' then false
     when ${query} ~* '\\mpg_(backup_start|start_backup)\\M' then true
+    when ${query} ~* '\\mpg_(backup_stop|stop_backup)\\M' then false
   end end`
 }

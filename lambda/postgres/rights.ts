@@ -26,6 +26,7 @@ export const FUNCTIONS = [
   'pg_cancel_backend(integer)',
   'pg_get_replication_slots()',
   'pg_has_role(name, text)',
+  'pg_has_role(oid, text)',
   'pg_lock_status()',
   'pg_size_bytes(text)',
   'pg_stat_clear_snapshot()',
@@ -64,6 +65,8 @@ union all
 select 'SELECT ON pg_catalog.' || r.name from (values ${values(RELATIONS)}) r(name)
   where not has_table_privilege(${grantee}'pg_catalog.' || r.name, 'select')
 union all
+select 'USAGE ON SCHEMA pg_catalog' where not has_schema_privilege(${grantee}'pg_catalog', 'usage')
+union all
 select 'USAGE ON LANGUAGE plpgsql' where not has_language_privilege(${grantee}'plpgsql', 'usage')`
 
 /** What a sweep needs and its role may not use, in the database of the connection. */
@@ -72,6 +75,10 @@ export const FIND_MISSING = findMissing()
 export const FIND_REVOKED = findMissing("'public', ")
 /** What a sweep needs and another role may not use there. */
 export const findMissingOf = (role: string) => findMissing(`${escapeLiteral(role)}, `)
+
+/** Asked apart: without this right PostgreSQL finds no type, and the other question is refused. */
+const FIND_MISSING_SCHEMA = `
+select 'USAGE ON SCHEMA pg_catalog' as missing where not has_schema_privilege('pg_catalog', 'usage')`
 
 /** The answer: a row for each right, as GRANT takes it, for example `USAGE ON LANGUAGE plpgsql`. */
 export const missingSchema = v.pipe(
@@ -90,8 +97,12 @@ export async function explainRefusal(
   if (!(error instanceof SlotkeeperError && error.cause instanceof DatabaseError)) return error
   if (error.cause.code !== '42501') return error
   try {
-    const answer = await link.query(FIND_MISSING, timeoutMs)
-    const [missing] = readAnswer(v.strictTuple([missingSchema]), answer)
+    const ask = async (question: string) => {
+      const answer = await link.query(question, timeoutMs)
+      return readAnswer(v.strictTuple([missingSchema]), answer)[0]
+    }
+    const schema = await ask(FIND_MISSING_SCHEMA)
+    const missing = schema.length > 0 ? schema : await ask(FIND_MISSING)
     return missing.length > 0 ? lacking(link.role, missing, error) : error
   } catch {
     // Where this look is refused as well, the server's first word is the best there is.
@@ -109,23 +120,41 @@ export function lacking(role: string, missing: string[], cause?: SlotkeeperError
   )
 }
 
+/** What a role has of another one whose rights it may not use. */
+export type Membership = {
+  role: string
+  /** As `server_version_num`. */
+  serverVersion: number
+  /** Member of the other one, directly or not. */
+  isMember: boolean
+  /** False where the role has NOINHERIT. */
+  inherits: boolean
+}
+
+/** The statements after which the role may use the rights of another one. */
+export function grantUsable(
+  other: string,
+  { role, serverVersion, isMember, inherits }: Membership,
+): string {
+  const to = escapeIdentifier(role)
+  const grant = `GRANT ${other} TO ${to}`
+  // Without the option a grant that is repeated changes nothing, and a new one inherits as the role does.
+  if (serverVersion >= PG_16) {
+    return isMember || !inherits ? `${grant} WITH INHERIT TRUE;` : `${grant};`
+  }
+  const inherit = `ALTER ROLE ${to} INHERIT;`
+  if (inherits) return `${grant};`
+  return isMember ? inherit : `${grant}; ${inherit}`
+}
+
 /** Names the grant that is missing, and never one that the role has already. */
 export function blind(
   role: string,
-  {
-    serverVersion,
-    isMember,
-    isMonitor,
-  }: { serverVersion: number; isMember: boolean; isMonitor: boolean },
+  look: Omit<Membership, 'role'> & { isMonitor: boolean },
 ): SlotkeeperError {
-  const name = escapeIdentifier(role)
-  const inherit =
-    serverVersion < PG_16
-      ? `ALTER ROLE ${name} INHERIT;`
-      : `GRANT pg_monitor TO ${name} WITH INHERIT TRUE;`
-  const [reason, remedy] = isMember
-    ? [', because it does not inherit the rights of pg_monitor', inherit]
-    : ['', `GRANT ${isMonitor ? 'pg_read_all_stats' : 'pg_monitor'} TO ${name};`]
+  const other = look.isMember || !look.isMonitor ? 'pg_monitor' : 'pg_read_all_stats'
+  const reason = look.isMember ? `, because it does not inherit the rights of ${other}` : ''
+  const remedy = grantUsable(other, { role, ...look })
   return new SlotkeeperError(
     'blind',
     `role ${role} can't see other roles' sessions${reason}. Nothing was decided. As an administrator: ${remedy}`,

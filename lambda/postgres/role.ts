@@ -15,7 +15,10 @@ export type RoleRequest = {
   onRds: boolean
   /** `iam`: the role logs in with IAM tokens. */
   auth: 'secret' | 'iam'
-  /** False where the role exists with NOINHERIT: it then may not use what it is granted. @default true */
+  /**
+   * False where the role exists with NOINHERIT, or has a grant WITH INHERIT FALSE: it then may not use what it
+   * is granted. @default true
+   */
   inherits?: boolean
   /** Rights that a sweep needs and that a hardened server took from PUBLIC, as GRANT takes them. @default none */
   revoked?: string[]
@@ -91,7 +94,11 @@ const lookAtServer = (role: string) => `
 select
   current_setting('server_version_num')::int as "serverVersion",
   exists (select from pg_roles where rolname = 'rds_superuser') as "onRds",
-  coalesce((select rolinherit from pg_roles where rolname = ${escapeLiteral(role)}), true) as inherits,
+  -- Through JSON, since the column is new in 16.
+  coalesce((select r.rolinherit and not exists (
+      select from pg_auth_members m
+        where m.member = r.oid and to_jsonb(m) ->> 'inherit_option' = 'false')
+    from pg_roles r where r.rolname = ${escapeLiteral(role)}), true) as inherits,
   array_to_json(array(
     select 'CONNECT ON DATABASE ' || quote_ident(current_database())
       where not has_database_privilege('public', current_database(), 'connect')

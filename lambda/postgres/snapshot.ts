@@ -21,6 +21,8 @@ select
   pg_has_role('pg_read_all_stats', 'member') as "isMember",
   pg_has_role('pg_monitor', 'member') as "isMonitor",
   pg_has_role('pg_signal_backend', 'usage') as "maySignal",
+  pg_has_role('pg_signal_backend', 'member') as "isSignaller",
+  coalesce((select rolinherit from pg_roles where rolname = session_user), true) as inherits,
   current_setting('max_connections')::int as max,
   current_setting('superuser_reserved_connections')::int
     + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0)
@@ -41,6 +43,7 @@ select
   extract(epoch from a.state_change)::text as "stateChange",
   extract(epoch from a.xact_start)::text as "transactionStart",
   r.rolsuper as superuser,
+  coalesce(pg_has_role(r.oid, 'usage'), false) as owned,
   ${listens('a.query')} as listening,
   ${backsUp('a.query')} as backup
 from pg_stat_get_activity(null) a
@@ -63,6 +66,8 @@ const headSchema = v.object({
   isMember: v.boolean(),
   isMonitor: v.boolean(),
   maySignal: v.boolean(),
+  isSignaller: v.boolean(),
+  inherits: v.boolean(),
   max: whole,
   reserved: whole,
   opened: whole,
@@ -99,6 +104,7 @@ function isRow(value: unknown): value is Row {
     isInstantOrNull(row.stateChange) &&
     isInstantOrNull(row.transactionStart) &&
     isTruthOrNull(row.superuser) &&
+    isTruth(row.owned) &&
     isTruth(row.listening) &&
     isTruthOrNull(row.backup)
   )
@@ -118,6 +124,8 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
     seesAll,
     isMember,
     isMonitor,
+    isSignaller,
+    inherits,
     max,
     reserved,
     encoding,
@@ -153,13 +161,15 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
       ageSeconds: since(row.stateChange),
       transactionSeconds: since(row.transactionStart),
       superuser: row.superuser,
+      owned: row.owned,
       listening: row.listening,
       backup: row.backup,
       advisoryLock: null,
       replicationSlot: null,
     }),
   )
-  return { ...server, ownUser, atMs: now * 1000, slots: { max, reserved }, sessions }
+  const signaller = { isMember: isSignaller, inherits }
+  return { ...server, ownUser, signaller, atMs: now * 1000, slots: { max, reserved }, sessions }
 }
 
 /**

@@ -349,6 +349,12 @@ test.each([
     ['sweep', '--url', url, '--policy', file('b.json', '{"rulez": []}')],
     'did you mean "rules"',
   ],
+  ['grants for no role', ['grants', '--url', url, '--role', ''], '--role: found a name of 0 bytes'],
+  [
+    'grants for a role of a name that is cut off',
+    ['grants', '--url', url, '--role', 'é'.repeat(32)],
+    '--role: found a name of 64 bytes',
+  ],
 ])('exit 2 for %s', async (_, args, named) => {
   const answer = await slotkeeper(args)
   expect(answer).toMatchObject({ code: 2, out: '', err: expect.stringContaining(named) })

@@ -640,6 +640,7 @@ test('the dashboard shows slots, sessions, ages, reaps, durations, who was reape
     'Last reaped, or who would be',
     'would reap',
     'scope meets no session',
+    'activity not tracked',
     'cannot signal',
     'report.inScope',
     'Alarms',

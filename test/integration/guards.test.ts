@@ -14,6 +14,9 @@ await db.trust(app)
 const gate = createGate(async () => db.credentials(reaper), false)
 afterAll(() => gate.close())
 
+/** Bytes of a query that the server keeps, by its default `track_activity_query_size`. */
+const KEPT = 1_023
+
 const ALL_IDLE: WrittenPolicy = { rules: [{ name: 'all', state: 'idle', olderThan: '0s' }] }
 
 /** Sweeps the sessions of the application's role. */
@@ -63,7 +66,7 @@ test('a session between the start and the stop of a backup is spared', async () 
       : ['pg_start_backup(text, boolean, boolean)', 'pg_stop_backup(boolean, boolean)']
   for (const name of [started, stopped])
     await db.admin.query(`grant execute on function ${name} to shop_app`)
-  const dump = await db.open(app, 'backup', `select ${start}`)
+  const dump = await db.open(app, 'backup', `select ${start} -- until ${stop}`)
   expect(await reasons(dump)).toEqual(['backup'])
   const { memory } = await sweepAll('observe')
   await dump.client.query('select 1')
@@ -74,6 +77,46 @@ test('a session between the start and the stop of a backup is spared', async () 
   await db.settled(dump.pid)
   const done = await sweepAll('reap', kept.memory)
   expect(done.report.reaped.map(({ pid }) => pid)).toEqual([dump.pid])
+})
+
+describe('of a text that is longer than what the server keeps, LISTEN is supposed where it may follow', () => {
+  /** A comment of so many bytes. */
+  const comment = (bytes: number) => `/*${'x'.repeat(bytes - 4)}*/`
+
+  test.each<[boolean, string]>([
+    [true, `/* ${'a tag '.repeat(200)} */ listen jobs`],
+    [true, `/* ${'a /* nested */ tag '.repeat(100)} */ listen jobs`],
+    [true, `-- ${'a tag '.repeat(200)}\nlisten jobs`],
+    [true, `${'/* tag */ '.repeat(150)} listen jobs`],
+    [true, `${' '.repeat(1_100)} listen jobs`],
+    [true, `/*${'é'.repeat(600)}*/ listen jobs`],
+    [true, `/*x${'日'.repeat(400)}*/ listen jobs`],
+    [true, `do $$ begin perform '${'long '.repeat(250)}'; listen jobs; end $$`],
+    // Cut off inside of the word itself.
+    ...[1, 2, 3, 4, 5, 6].map((letters): [boolean, string] => [
+      true,
+      `${comment(KEPT - letters)}LISTEN jobs`,
+    ]),
+    ...[1, 2].map((letters): [boolean, string] => [
+      true,
+      `${comment(KEPT - letters)}do $$ begin listen jobs; end $$`,
+    ]),
+    // Behind another statement.
+    [true, `begin; ${comment(1_200)} listen jobs; commit`],
+    [true, `begin; -- ${'a tag '.repeat(200)}\nlisten jobs; commit`],
+    [true, `begin;${' '.repeat(1_100)}listen jobs; commit`],
+    [true, `begin; /* ${'a /* nested */ tag '.repeat(100)} */ listen jobs; commit`],
+    [true, `begin;${comment(KEPT - 9)}listen jobs; commit`],
+    [false, `/* tag */ select '${'long '.repeat(250)}'`],
+    [false, `select '${'long '.repeat(250)}'`],
+    [false, `begin; select '${'long '.repeat(250)}'; commit`],
+    [false, `select 1, /* ${'a tag '.repeat(200)} */ 2`],
+    [false, `begin; ${comment(KEPT - 9)}lock table pg_class in access share mode; commit`],
+  ])('%s: %j', async (listening, statement) => {
+    const { pid } = await db.open(app, 'one', statement)
+    const { snapshot } = await sweepAll('observe')
+    expect(snapshot.sessions.find((session) => session.pid === pid)).toMatchObject({ listening })
+  })
 })
 
 describe('a session that was seen to listen', () => {

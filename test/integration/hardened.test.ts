@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../lambda/postgres/gate.ts'
-import { FUNCTIONS, RELATIONS } from '../../lambda/postgres/rights.ts'
-import { provide } from '../../lambda/postgres/role.ts'
+import { FUNCTIONS, grantUsable, RELATIONS } from '../../lambda/postgres/rights.ts'
+import { provide, readServerKind } from '../../lambda/postgres/role.ts'
+import { takeSnapshot } from '../../lambda/postgres/snapshot.ts'
 import { sweep } from '../../lambda/sweep.ts'
 import { MAJOR, REAPER_ROLES, testServer } from '../support/server.ts'
 import { policy } from '../support/session.ts'
@@ -87,6 +88,24 @@ describe('a server that took from PUBLIC', () => {
   })
 })
 
+test('without USAGE on pg_catalog the error names that grant, and the grant mends it', async () => {
+  const stranger = await db.role('stranger', REAPER_ROLES)
+  const victim = await db.open(app, 'victim')
+  await db.admin.query('revoke usage on schema pg_catalog from public')
+  const grant = 'GRANT USAGE ON SCHEMA pg_catalog TO "stranger";'
+  await expect(sweepAs(stranger)).rejects.toMatchObject({
+    kind: 'rights',
+    message: expect.stringContaining(grant),
+  })
+  await db.admin.query(grant)
+  expect((await sweepAs(stranger)).reaped).toMatchObject([{ pid: victim.pid }])
+  const admin = await db.link(superuser)
+  const { revoked } = await readServerKind(admin, 'another')
+  expect(revoked).toContain('USAGE ON SCHEMA pg_catalog')
+  await admin.close()
+  await db.admin.query('grant usage on schema pg_catalog to public')
+})
+
 test.each(['pg_sleep(float8)', 'set_config(text, text, boolean)'])(
   'without %s, which hardened servers revoke, nothing is missing',
   async (name) => {
@@ -127,7 +146,7 @@ test('every function that a sweep calls by its name is on the list of what it ne
   // What looks like a call and is none: syntax, and the names of columns of a VALUES or of a function's rows.
   const SYNTAX =
     /^(and|any|array|as|backend|coalesce|exists|f|from|int|nullif|or|r|values|v|when|in)$/
-  const HERE = /^(has_(function|table|language)_privilege)$/
+  const HERE = /^(has_(function|table|language|schema)_privilege)$/
   const called = said
     .flatMap((sql) => [...sql.replaceAll(/'[^']*'/g, "''").matchAll(/\b([a-z_]+) ?\(/g)])
     .map(([, name = '']) => name)
@@ -150,6 +169,57 @@ describe('a role that does not inherit', () => {
     const victim = await db.open(app, 'victim')
     expect((await sweepAs(role)).reaped).toMatchObject([{ pid: victim.pid }])
   })
+
+  /** Runs what the error tells an administrator, and tells it. */
+  const runRemedy = async (error: unknown) => {
+    const [, remedy = ''] = /As an administrator: (.*)$/.exec(String(error)) ?? []
+    await db.admin.query(remedy)
+    return remedy
+  }
+
+  test('and was granted nothing yet is told all that it takes', async () => {
+    const role = await db.role('aloof and poor', [], 'noinherit')
+    const remedy = await runRemedy(await sweepAs(role, 'observe').catch((error) => error))
+    expect(remedy).toContain('GRANT pg_monitor TO "aloof and poor"')
+    expect((await sweepAs(role, 'observe')).cannotSignal).toBe(true)
+  })
+
+  test('through a group that does not inherit is told what mends that', async () => {
+    await db.admin.query('create role aloof_group noinherit')
+    await db.admin.query('grant pg_monitor, pg_signal_backend to aloof_group')
+    const role = await db.role('behind a group', ['aloof_group'])
+    await runRemedy(await sweepAs(role, 'observe').catch((error) => error))
+    expect((await sweepAs(role, 'observe')).slots.used).toBeGreaterThan(0)
+  })
+
+  test.runIf(MAJOR >= 16)('pg_signal_backend alone is told how to inherit it', async () => {
+    const role = await db.role('half aloof', ['pg_monitor'])
+    await db.admin.query('grant pg_signal_backend to "half aloof" with inherit false')
+    const link = await db.link(role)
+    const { ownUser, serverVersion, signaller } = await takeSnapshot(link, SWEEP_MS)
+    const signalGrant = grantUsable('pg_signal_backend', {
+      role: ownUser,
+      serverVersion,
+      ...signaller,
+    })
+    expect(signalGrant).toBe('GRANT pg_signal_backend TO "half aloof" WITH INHERIT TRUE;')
+    await db.admin.query(signalGrant)
+    expect(await takeSnapshot(link, SWEEP_MS)).toMatchObject({ maySignal: true })
+    await link.close()
+  })
+
+  test.runIf(MAJOR >= 16)(
+    'one of its grants is given it again, so that it can use it',
+    async () => {
+      const role = await db.role('made half aloof', ['pg_monitor'])
+      await db.admin.query('grant pg_signal_backend to "made half aloof" with inherit false')
+      const admin = await db.link(superuser)
+      await provide(admin, { role: role.user, auth: 'secret' })
+      await admin.close()
+      const victim = await db.open(app, 'victim')
+      expect((await sweepAs(role)).reaped).toMatchObject([{ pid: victim.pid }])
+    },
+  )
 
   test('is made to inherit by what makes the role', async () => {
     await db.role('made aloof', [], 'noinherit')

@@ -116,6 +116,22 @@ test('a role that may signal nobody is told before anybody has to be reaped', as
   await strong.close()
 })
 
+test('a role that belongs to the role of the sessions may signal these, and says nothing else', async () => {
+  const related = gateOf(await db.role('related', ['pg_monitor', app.user]))
+  const stranger = await db.role('stranger')
+  const victim = await db.open(app, 'php')
+  expect(await run(related, idleAtOnce, 'observe')).toMatchObject({ cannotSignal: false })
+  const other = await db.open(stranger, 'php')
+  const everybody = { ...idleAtOnce, scope: {} }
+  expect(await run(related, everybody, 'observe')).toMatchObject({ cannotSignal: true })
+  expect(await run(related, idleAtOnce, 'reap')).toMatchObject({
+    reaped: [{ pid: victim.pid }],
+    refused: [],
+  })
+  await other.client.end()
+  await related.close()
+})
+
 test('says whom the policy met, and which of its entries met nobody', async () => {
   const gate = gateOf(reaper)
   const sessions = await Promise.all(['php', 'pg_dump'].map((name) => db.open(app, name)))

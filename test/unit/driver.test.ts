@@ -99,6 +99,8 @@ const HEAD: Cell[] = [
   [['isMember', 'bool'], 't'],
   [['isMonitor', 'bool'], 't'],
   [['maySignal', 'bool'], 't'],
+  [['isSignaller', 'bool'], 't'],
+  [['inherits', 'bool'], 't'],
   [['max', 'int4'], '100'],
   [['reserved', 'int4'], '3'],
   [['opened', 'float8'], '7'],
@@ -114,6 +116,7 @@ const SESSION: Cell[] = [
   [['stateChange', 'text'], '1767225000.5'],
   [['transactionStart', 'text'], null],
   [['superuser', 'bool'], 'f'],
+  [['owned', 'bool'], 'f'],
   [['listening', 'bool'], 'f'],
   [['backup', 'bool'], null],
 ]

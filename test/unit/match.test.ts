@@ -60,6 +60,18 @@ describe('a match', () => {
     ['caf??', 'café', 150000, true],
     ['cafxy', 'café', 150000, false],
     ['tab\\x09', 'tab\t', 180000, true],
+    // 72 bytes before the wildcard: the server keeps 63 of them.
+    [
+      '日本語アプリ'
+        .replaceAll(/./gu, (one) =>
+          [...Buffer.from(one)].map((byte) => `\\x${byte.toString(16)}`).join(''),
+        )
+        .slice(0, 63),
+      '日本語アプリ*',
+      180000,
+      true,
+    ],
+    ['?'.repeat(18), '日本語アプリ*', 150000, true],
     ['é'.repeat(20).replaceAll('é', '\\xc3\\xa9').slice(0, 63), 'é'.repeat(20), 180000, true],
   ])('the application %s by %s on %i: %s', (application, glob, serverVersion, expected) => {
     expect(compileMatch({ applications: [glob] }, serverVersion)(session({ application }))).toBe(

@@ -133,6 +133,14 @@ test.each<[string, PolicyInput, boolean]>([
   expect(show([], { input }).includes('also ends sessions that have just been used')).toBe(isSaid)
 })
 
+test('sessions whose state the server does not track are warned of, but not those that nobody may end', () => {
+  const untracked = { state: 'disabled', ageSeconds: null, stateChange: null }
+  const warning = 'track_activities is off for 2 of the sessions in scope'
+  expect(show(many(2, untracked))).toContain(warning)
+  expect(show(many(2, { ...untracked, superuser: true }))).not.toContain('track_activities')
+  expect(show(many(2, {}))).not.toContain('track_activities')
+})
+
 test('a refusal is told once, with its pools', () => {
   const message = 'permission denied to terminate process'
   const shown = show(night, {
