@@ -9,7 +9,7 @@ import type { TargetSweep } from './target.ts'
 
 /** Writes a line for each session that is ended, would be or may not be, for what hinders the policy, and for the sweep. */
 export async function logSweep(
-  { snapshot, verdicts, report, memory, newlyUnmatched }: TargetSweep,
+  { snapshot, verdicts, report, churn, newlyUnmatched }: TargetSweep,
   policy: Policy,
 ): Promise<void> {
   const { target } = report
@@ -34,7 +34,7 @@ export async function logSweep(
     const pool = verdict && poolFields(verdict.session)
     log('WARN', 'refused', { target, pid, sqlstate, error, ...pool })
   }
-  for (const { pool, reaped, sweeps } of stubborn(memory.churn)) {
+  for (const { pool, reaped, sweeps } of stubborn(churn)) {
     const why = `the pool came back as fast as it was reaped, ${sweeps} sweeps in a row: bound it or mend the leak in this application`
     log('WARN', 'reaping does not help', { target, ...pool, reaped, sweeps, why })
   }

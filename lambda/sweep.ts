@@ -1,6 +1,5 @@
-import { follow } from './core/churn.ts'
+import { type Churn, follow } from './core/churn.ts'
 import { dependsOnHolders, judge } from './core/judge.ts'
-import { type Memory, recall, remember } from './core/memory.ts'
 import type { Policy } from './core/policy.ts'
 import { type Mode, makeReport, type Outcome, type Report } from './core/report.ts'
 import { type Snapshot, withHolders } from './core/session.ts'
@@ -19,22 +18,27 @@ export type SweepResult = {
   snapshot: Snapshot
   verdicts: Verdict[]
   report: Report
-  memory: Memory
+  churn: Churn
+}
+
+/** What a sweep is to do, and what is known of the target from the sweeps before. */
+export type Order = {
+  target: string
+  policy: Policy
+  mode: Mode
+  /** What the sweep before saw of pools that it reaped. */
+  before?: Churn | undefined
+  /** Adds to a snapshot what earlier looks saw. It is called for each look, whatever becomes of the sweep. */
+  recall?: (seen: Snapshot) => Snapshot
 }
 
 /**
  * One pass over one target: look, decide, reap, report.
- * @param before what the sweep before remembered of this target, if there was one
  * @throws SlotkeeperError; nothing of the sweep stays behind on the server then
  */
 export async function sweep(
   gate: Gate,
-  {
-    target,
-    policy,
-    mode,
-    before,
-  }: { target: string; policy: Policy; mode: Mode; before?: Memory | undefined },
+  { target, policy, mode, before, recall = (seen) => seen }: Order,
   deadline: Deadline,
 ): Promise<SweepResult> {
   const started = performance.now()
@@ -42,7 +46,7 @@ export async function sweep(
   const seenAt = performance.now()
   const serverNow = () => seen.atMs + performance.now() - seenAt
   try {
-    const { snapshot, verdicts } = await decide(link, recall(before, seen), policy, deadline)
+    const { snapshot, verdicts } = await decide(link, recall(seen), policy, deadline)
     const victims = mode === 'reap' ? reapVerdicts(verdicts) : []
     const outcomes = await end(link, victims, deadline, serverNow)
     const report = makeReport({
@@ -54,11 +58,11 @@ export async function sweep(
       snapshot,
       policy,
       verdicts,
-      before: before?.churn,
+      before,
       outcomes,
     })
-    const churn = follow(before?.churn, snapshot, report.reaped)
-    return { snapshot, verdicts, report, memory: remember(snapshot, churn) }
+    const churn = follow(before, snapshot, report.reaped)
+    return { snapshot, verdicts, report, churn }
   } finally {
     await gate.giveBack(link)
   }

@@ -1,7 +1,8 @@
-import { countNew, identities } from './core/churn.ts'
-import type { Memory } from './core/memory.ts'
+import { type Churn, countNew, identities } from './core/churn.ts'
+import { type Memory, recall, remember } from './core/memory.ts'
 import type { Policy } from './core/policy.ts'
 import type { Mode } from './core/report.ts'
+import type { Snapshot } from './core/session.ts'
 import { reapVerdicts } from './core/verdict.ts'
 import type { Deadline, Gate } from './postgres/gate.ts'
 import { type SweepResult, sweep } from './sweep.ts'
@@ -20,7 +21,7 @@ export type TargetSweep = SweepResult & {
 export type Target = {
   name: string
   policy: Policy
-  /** @throws SlotkeeperError; what was kept stays as it was */
+  /** @throws SlotkeeperError; what the look saw is remembered even so */
   sweep(mode: Mode, deadline: Deadline): Promise<TargetSweep>
   /** Whether the last sweep met a full server (53300), let in or not. */
   metFullServer(): boolean
@@ -30,18 +31,25 @@ export type Target = {
 
 export function createTarget(name: string, policy: Policy, gate: Gate): Target {
   let memory: Memory | undefined
+  let churn: Churn | undefined
   let observed: ReadonlySet<string> | undefined
   const unmatched = new Set<string>()
+  const recallAndRemember = (seen: Snapshot): Snapshot => {
+    const whole = recall(memory, seen)
+    memory = remember(whole)
+    return whole
+  }
   return {
     name,
     policy,
     async sweep(mode, deadline) {
-      const result = await sweep(gate, { target: name, policy, mode, before: memory }, deadline)
+      const order = { target: name, policy, mode, before: churn, recall: recallAndRemember }
+      const result = await sweep(gate, order, deadline)
       const condemned = identities(reapVerdicts(result.verdicts).map(({ session }) => session))
       const newlyCondemned = countNew(condemned, observed)
       const newlyUnmatched = result.report.unmatched.filter((path) => !unmatched.has(path))
       for (const path of newlyUnmatched) unmatched.add(path)
-      memory = result.memory
+      churn = result.churn
       observed = mode === 'observe' ? condemned : undefined
       return { ...result, condemned: condemned.size, newlyCondemned, newlyUnmatched }
     },

@@ -1,16 +1,14 @@
-import type { Churn } from './churn.ts'
 import { identityOf, type Snapshot } from './session.ts'
 
-/** What a sweep remembers for the next one of the same target. */
+/** Sessions of which an earlier look saw what the present one may not show. */
 export type Memory = {
-  churn: Churn
-  /** Sessions that have been seen to listen; whatever ran since, PostgreSQL does not show that it stopped. */
+  /** Seen to listen; whatever ran since, PostgreSQL does not show that they stopped. */
   listeners: ReadonlySet<string>
-  /** Sessions that have been seen to start a backup, and not to stop it. */
+  /** Seen to start a backup, and not to stop it. */
   backups: ReadonlySet<string>
 }
 
-/** The snapshot with what earlier sweeps saw of sessions that still live. */
+/** The snapshot with what earlier looks saw of sessions that still live. */
 export function recall(before: Memory | undefined, snapshot: Snapshot): Snapshot {
   if (before === undefined || before.listeners.size + before.backups.size === 0) return snapshot
   const sessions = snapshot.sessions.map((session) => ({
@@ -22,9 +20,8 @@ export function recall(before: Memory | undefined, snapshot: Snapshot): Snapshot
 }
 
 /** What is to be remembered of a snapshot into which was recalled what was known before. */
-export function remember({ sessions }: Snapshot, churn: Churn): Memory {
+export function remember({ sessions }: Snapshot): Memory {
   return {
-    churn,
     listeners: new Set(sessions.filter(({ listening }) => listening).map(identityOf)),
     backups: new Set(sessions.filter(({ backup }) => backup).map(identityOf)),
   }

@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import type { Memory } from '../../lambda/core/memory.ts'
+import { type Memory, recall, remember } from '../../lambda/core/memory.ts'
 import type { WrittenPolicy } from '../../lambda/core/policy.ts'
 import type { Mode } from '../../lambda/core/report.ts'
+import type { Snapshot } from '../../lambda/core/session.ts'
 import { createGate, deadlineIn, SWEEP_MS } from '../../lambda/postgres/gate.ts'
 import { sweep } from '../../lambda/sweep.ts'
 import { MAJOR, type OtherSession, REAPER_ROLES, testServer, until } from '../support/server.ts'
@@ -20,10 +21,17 @@ const KEPT = 1_023
 const ALL_IDLE: WrittenPolicy = { rules: [{ name: 'all', state: 'idle', olderThan: '0s' }] }
 
 /** Sweeps the sessions of the application's role. */
-function sweepAll(mode: Mode, before?: Memory, different: Partial<WrittenPolicy> = {}) {
+async function sweepAll(mode: Mode, before?: Memory, different: Partial<WrittenPolicy> = {}) {
   const written = policy({ scope: { users: [app.user] }, ...ALL_IDLE, ...different })
-  const order = { target: 'test', policy: written, mode, before }
-  return sweep(gate, order, deadlineIn(SWEEP_MS))
+  let memory = before
+  const recallAndRemember = (seen: Snapshot): Snapshot => {
+    const whole = recall(memory, seen)
+    memory = remember(whole)
+    return whole
+  }
+  const order = { target: 'test', policy: written, mode, recall: recallAndRemember }
+  const result = await sweep(gate, order, deadlineIn(SWEEP_MS))
+  return { ...result, memory: memory as unknown as Memory }
 }
 
 /** Ends a session and waits until the server has forgotten it. */
