@@ -6,7 +6,7 @@ import {
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch'
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
-import type { MetricSet } from '../lambda/core/measurements.ts'
+import type { MetricName, MetricSet } from '../lambda/core/measurements.ts'
 import type { Mode } from '../lambda/core/report.ts'
 import type { AlarmName, AlarmSetting } from './alarm-options.ts'
 
@@ -24,7 +24,7 @@ export type Definition = Required<AlarmSetting> & {
 
 /** What there is to be watched. */
 export type Watched = {
-  metrics: { set: MetricSet; of(name: string, statistic?: string): IMetric }
+  metrics: { set: MetricSet; of(name: MetricName, statistic?: string): IMetric }
   sweep: IFunction
   mode: Mode
 }

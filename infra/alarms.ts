@@ -12,7 +12,7 @@ import type {
   AlarmsOptions,
 } from './alarm-options.ts'
 import { MOST_MINUTES } from './alarm-settings.ts'
-import type { MetricSet, ReaperMode } from './options.ts'
+import type { MetricName, MetricSet, ReaperMode } from './options.ts'
 
 const MINUTE = Duration.minutes(1)
 
@@ -29,7 +29,7 @@ export class TargetMetrics {
   }
 
   /** `statistic` as CloudWatch has it: `Maximum`, `Sum`, `p95`, …; per minute. */
-  of(metricName: string, statistic = 'Maximum', label?: string): Metric {
+  of(metricName: MetricName, statistic = 'Maximum', label?: string): Metric {
     const dimensionsMap = { Target: this.target }
     const { namespace } = this
     return new Metric({ namespace, metricName, dimensionsMap, statistic, label, period: MINUTE })

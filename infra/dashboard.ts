@@ -14,6 +14,7 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs'
 import { Construct } from 'constructs'
 import type { TargetMetrics } from './alarms.ts'
+import type { MetricName } from './options.ts'
 
 const FULL_WIDTH = 24
 const HALF_WIDTH = 12
@@ -98,7 +99,7 @@ export class ReaperDashboard extends Construct {
 export class OverviewDashboard extends Construct {
   constructor(scope: Construct, id: string, targets: TargetMetrics[]) {
     super(scope, id)
-    const each = (name: string, statistic?: string) =>
+    const each = (name: MetricName, statistic?: string) =>
       targets.map((metrics) => metrics.of(name, statistic, metrics.target))
     addDashboard(this, 'Slotkeeper').addWidgets(
       new Row(

@@ -11,7 +11,7 @@ export { ReaperAlarms, type ReaperAlarmsProps, TargetMetrics } from './alarms.ts
 export { OverviewDashboard, ReaperDashboard, type ReaperDashboardProps } from './dashboard.ts'
 export type { Database, DatabaseAddress } from './database.ts'
 export type { Placement } from './network.ts'
-export type { MetricSet, MetricsVia, ReaperMode } from './options.ts'
+export type { MetricName, MetricSet, MetricsVia, ReaperMode } from './options.ts'
 export { type ConnectionParametersProps, connectionParameters } from './parameters.ts'
 export type {
   PolicyCondition,

@@ -15,3 +15,27 @@ export type MetricsVia = 'cloudwatch' | 'emf'
  * @example 'essential'
  */
 export type MetricSet = 'full' | 'essential'
+
+/**
+ * The metrics that the function publishes.
+ * @example 'SlotsUsedPercent'
+ */
+export type MetricName =
+  | 'SlotsMax'
+  | 'SlotsReserved'
+  | 'SlotsUsed'
+  | 'SlotsAvailable'
+  | 'SlotsUsedPercent'
+  | 'SessionsActive'
+  | 'SessionsIdle'
+  | 'SessionsIdleInTransaction'
+  | 'SessionsOpened'
+  | 'IdleAge'
+  | 'OldestTransactionAge'
+  | 'SessionsReaped'
+  | 'SessionsWouldReap'
+  | 'SessionsSpared'
+  | 'ReapsRefused'
+  | 'Exhausted'
+  | 'SweepSucceeded'
+  | 'SweepDuration'

@@ -6,14 +6,40 @@ import type { Snapshot } from './session.ts'
 export const METRIC_SETS = ['full', 'essential'] as const
 export type MetricSet = (typeof METRIC_SETS)[number]
 
-const ESSENTIAL = new Set(['SlotsUsedPercent', 'SessionsReaped', 'Exhausted', 'SweepSucceeded'])
+const ESSENTIAL = new Set<MetricName>([
+  'SlotsUsedPercent',
+  'SessionsReaped',
+  'Exhausted',
+  'SweepSucceeded',
+])
 
 /** PutMetricData takes at most 150 distinct values of one metric; the embedded format 100 samples. */
 export const MOST_VALUES = 100
 
+/** The metrics that the function publishes. */
+export type MetricName =
+  | 'SlotsMax'
+  | 'SlotsReserved'
+  | 'SlotsUsed'
+  | 'SlotsAvailable'
+  | 'SlotsUsedPercent'
+  | 'SessionsActive'
+  | 'SessionsIdle'
+  | 'SessionsIdleInTransaction'
+  | 'SessionsOpened'
+  | 'IdleAge'
+  | 'OldestTransactionAge'
+  | 'SessionsReaped'
+  | 'SessionsWouldReap'
+  | 'SessionsSpared'
+  | 'ReapsRefused'
+  | 'Exhausted'
+  | 'SweepSucceeded'
+  | 'SweepDuration'
+
 /** One metric of one sweep: a distribution has `counts[i]` samples of `values[i]`. */
 export type Measurement = {
-  name: string
+  name: MetricName
   unit: 'Count' | 'Percent' | 'Seconds' | 'Milliseconds'
   values: number[]
   counts: number[]
@@ -108,7 +134,7 @@ function select(set: MetricSet, all: Measurement[]): Measurement[] {
   return set === 'full' ? all : all.filter(({ name }) => ESSENTIAL.has(name))
 }
 
-function one(name: string, unit: Measurement['unit'], value: number): Measurement {
+function one(name: MetricName, unit: Measurement['unit'], value: number): Measurement {
   return { name, unit, values: [value], counts: [1] }
 }
 
@@ -118,7 +144,7 @@ function one(name: string, unit: Measurement['unit'], value: number): Measuremen
  * a bucket.
  */
 export function distribution(
-  name: string,
+  name: MetricName,
   unit: Measurement['unit'],
   samples: number[],
 ): Measurement {

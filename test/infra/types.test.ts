@@ -1,6 +1,9 @@
 import { expect, expectTypeOf, test } from 'vitest'
-import type { MetricSet, PolicyInput, ReaperMode } from '../../infra/index.ts'
-import type { MetricSet as SetOfFunction } from '../../lambda/core/measurements.ts'
+import type { MetricName, MetricSet, PolicyInput, ReaperMode } from '../../infra/index.ts'
+import type {
+  MetricName as NameOfFunction,
+  MetricSet as SetOfFunction,
+} from '../../lambda/core/measurements.ts'
 import { type WrittenPolicy as InputOfFunction, parsePolicy } from '../../lambda/core/policy.ts'
 import type { Mode } from '../../lambda/core/report.ts'
 
@@ -33,5 +36,6 @@ test('the declarations are those of the function', () => {
   expect(parsePolicy(all)).toMatchObject({ ok: true })
   expectTypeOf<Plain<PolicyInput>>().toEqualTypeOf<InputOfFunction>()
   expectTypeOf<MetricSet>().toEqualTypeOf<SetOfFunction>()
+  expectTypeOf<MetricName>().toEqualTypeOf<NameOfFunction>()
   expectTypeOf<ReaperMode>().toEqualTypeOf<Mode>()
 })
