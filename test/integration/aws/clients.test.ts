@@ -1,0 +1,116 @@
+import {
+  CloudWatchClient,
+  type MetricDatum,
+  PutMetricDataCommand,
+} from '@aws-sdk/client-cloudwatch'
+import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
+import { iamCredentials } from '../../../lambda/aws/credentials.ts'
+import { EXAMPLE_KEYS, startAws } from '../../../stand-ins/aws.ts'
+import { startFaultyAws } from '../../support/aws-faults.ts'
+
+const aws = await startAws({ known: 'a value' })
+afterAll(() => aws.close())
+
+const config = {
+  endpoint: aws.url,
+  region: EXAMPLE_KEYS.AWS_REGION,
+  maxAttempts: 1,
+  credentials: {
+    accessKeyId: EXAMPLE_KEYS.AWS_ACCESS_KEY_ID,
+    secretAccessKey: EXAMPLE_KEYS.AWS_SECRET_ACCESS_KEY,
+  },
+}
+const cloudWatch = new CloudWatchClient(config)
+const secretsManager = new SecretsManagerClient(config)
+
+const put = (MetricData: MetricDatum[], Namespace = 'Test') =>
+  cloudWatch.send(new PutMetricDataCommand({ Namespace, MetricData }))
+
+describe('the stand-ins take what AWS takes', () => {
+  test('a secret', async () => {
+    const { SecretString } = await secretsManager.send(
+      new GetSecretValueCommand({ SecretId: 'known' }),
+    )
+    expect(SecretString).toBe('a value')
+  })
+
+  test('metrics, compressed where they are many', async () => {
+    const many = Array.from({ length: 500 }, (_, index) => ({
+      MetricName: `metric ${index}`,
+      Value: index,
+    }))
+    await put(many)
+    expect(aws.puts.at(-1)?.MetricData).toHaveLength(500)
+  })
+})
+
+describe('and refuse what AWS refuses', () => {
+  test.each([
+    ['no metric', []],
+    ['an empty name', [{ MetricName: '', Value: 1 }]],
+    ['no value', [{ MetricName: 'm' }]],
+    ['not a number', [{ MetricName: 'm', Value: Number.NaN }]],
+    ['too many values', [{ MetricName: 'm', Values: Array.from({ length: 151 }, (_, i) => i) }]],
+    ['counts that do not pair', [{ MetricName: 'm', Values: [1, 2], Counts: [1] }]],
+    [
+      'an empty dimension',
+      [{ MetricName: 'm', Value: 1, Dimensions: [{ Name: 'Target', Value: '' }] }],
+    ],
+    ['too many metrics', Array.from({ length: 1001 }, () => ({ MetricName: 'm', Value: 1 }))],
+  ])('%s', async (_, metricData) => {
+    await expect(put(metricData)).rejects.toMatchObject({ $metadata: { httpStatusCode: 400 } })
+  })
+
+  test("AWS's own namespaces", async () => {
+    await expect(put([{ MetricName: 'm', Value: 1 }], 'AWS/RDS')).rejects.toThrow()
+  })
+
+  test('an unknown secret', async () => {
+    await expect(
+      secretsManager.send(new GetSecretValueCommand({ SecretId: 'unknown' })),
+    ).rejects.toMatchObject({ name: 'ResourceNotFoundException' })
+  })
+
+  test('a request that is not signed', async () => {
+    const response = await fetch(aws.url, {
+      method: 'POST',
+      headers: { 'x-amz-target': 'secretsmanager.GetSecretValue' },
+      body: '{"SecretId": "known"}',
+    })
+    expect(response.status).toBe(400)
+    expect(await response.text()).toContain('MissingAuthenticationToken')
+  })
+
+  test.each([
+    ['another key', { accessKeyId: 'AKIDOTHER' }, 'UnrecognizedClientException'],
+    ['a wrong signature', { secretAccessKey: 'wrong' }, 'SignatureDoesNotMatch'],
+  ])('%s', async (_, change, name) => {
+    const client = new SecretsManagerClient({
+      ...config,
+      credentials: { ...config.credentials, ...change },
+    })
+    await expect(
+      client.send(new GetSecretValueCommand({ SecretId: 'known' })),
+    ).rejects.toMatchObject({ name })
+  })
+})
+
+test('an IAM token is signed without asking anybody, for one host, port and role', async () => {
+  const anybody = await startFaultyAws(aws.url)
+  onTestFinished(() => anybody.close())
+  Object.assign(process.env, EXAMPLE_KEYS, { AWS_ENDPOINT_URL: anybody.url })
+  const read = iamCredentials({ host: 'db.example', port: 6432, user: 'reaper' })
+  const { password, ...rest } = await read(false)
+  expect(rest).toEqual({ host: 'db.example', port: 6432, user: 'reaper', database: 'postgres' })
+  expect(password).toMatch(/^db\.example:6432\/\?/)
+  const token = new URLSearchParams(password.replace(/^[^?]*\?/, ''))
+  expect(Object.fromEntries(token)).toMatchObject({
+    Action: 'connect',
+    DBUser: 'reaper',
+    'X-Amz-Expires': '900',
+    'X-Amz-Credential': expect.stringMatching(/eu-central-1\/rds-db\/aws4_request$/),
+    'X-Amz-Signature': expect.stringMatching(/^[0-9a-f]{64}$/),
+  })
+  expect(anybody.requests).toBe(0)
+})

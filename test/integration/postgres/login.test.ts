@@ -1,0 +1,236 @@
+import { createHash, createHmac, pbkdf2Sync } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, describe, expect, inject, test } from 'vitest'
+import { credentialsOf } from '../../../lambda/aws/credentials.ts'
+import type { Credentials } from '../../../lambda/core/credentials.ts'
+import { connect } from '../../../lambda/postgres/connect.ts'
+import { createGate, deadlineIn, inEitherDatabase } from '../../../lambda/postgres/gate.ts'
+import { startPostgres } from '../../../stand-ins/postgres.ts'
+import { REAPER_ROLES, restart, testServer, until } from '../../support/server.ts'
+
+const SOON_MS = 10_000
+const READY_MS = 30_000
+
+const db = await testServer()
+const reaper = await db.role('reaper', REAPER_ROLES)
+const data: string = (await db.admin.query('show data_directory')).rows[0].data_directory
+const rules = join(data, 'pg_hba.conf')
+
+const login = (changes: Partial<Credentials> = {}) =>
+  connect({ ...db.credentials(reaper), ...changes }, false, 'client', SOON_MS)
+
+/** Has one line stand before the others, until the test is over. */
+async function rule(line: string): Promise<void> {
+  const before = readFileSync(rules, 'utf8')
+  restore = () => writeFileSync(rules, before)
+  writeFileSync(rules, `${line}\n${before}`)
+  await db.admin.query('select pg_reload_conf()')
+  const [, , , , method] = line.split(/\s+/)
+  await until(async () => {
+    const { rows } = await db.admin.query('select auth_method from pg_hba_file_rules limit 1')
+    return rows[0]?.auth_method === method || line.startsWith('hostssl')
+  })
+}
+let restore: (() => void) | undefined
+afterEach(async () => {
+  restore?.()
+  restore = undefined
+  await db.admin.query('select pg_reload_conf()')
+})
+
+describe('a password', () => {
+  test('that is asked for and was not given', async () => {
+    // What the driver would take on its own account.
+    process.env.PGPASSWORD = reaper.password
+    await expect(login({ password: '' })).rejects.toMatchObject({
+      kind: 'authentication',
+      message: expect.stringMatching(/a password is asked for, and none is given.*PGPASSWORD/),
+    })
+    delete process.env.PGPASSWORD
+  })
+
+  test('that is not asked for need not be given', async () => {
+    await rule('host all reaper 127.0.0.1/32 trust')
+    const link = await login({ password: '' })
+    expect(link.alive()).toBe(true)
+    await link.close()
+  })
+
+  test('that ends in a line end is pointed out, and not shown', async () => {
+    const error = (await login({ password: `${reaper.password}\n` }).catch((e) => e)) as Error
+    expect(error).toMatchObject({ kind: 'authentication' })
+    expect(error.message).toContain('ends in a line end')
+    expect(error.message).not.toContain(reaper.password)
+  })
+
+  /** As PostgreSQL stores it, of as many iterations. */
+  async function roleOf(name: string, iterations: number) {
+    const role = await db.role(name, REAPER_ROLES)
+    const salt = Buffer.from('salt of sixteen!')
+    const salted = pbkdf2Sync(role.password, salt, iterations, 32, 'sha256')
+    const hmac = (text: string) => createHmac('sha256', salted).update(text).digest()
+    const stored = createHash('sha256').update(hmac('Client Key')).digest('base64')
+    const verifier = `SCRAM-SHA-256$${iterations}:${salt.toString('base64')}$${stored}:${hmac('Server Key').toString('base64')}`
+    await db.admin.query(`alter role ${name} password '${verifier}'`)
+    return role
+  }
+
+  test('of 200,000 iterations is proven', async () => {
+    const link = await login(await roleOf('costly', 200_000))
+    expect(link.alive()).toBe(true)
+    await link.close()
+  })
+
+  test('of more iterations than a sweep has time for is given up, and says so', async () => {
+    await expect(login(await roleOf('too_costly', 1_500_000))).rejects.toMatchObject({
+      kind: 'authentication',
+      message: expect.stringMatching(/1500000 iterations.*Set scram_iterations lower/),
+    })
+  })
+})
+
+describe('what is demanded of the login', () => {
+  test('and met', async () => {
+    const link = await login({ methods: ['scram-sha-256'] })
+    expect(link.alive()).toBe(true)
+    await link.close()
+  })
+
+  test.each(['password', 'trust'])('and not met by %s', async (method) => {
+    await rule(`host all reaper 127.0.0.1/32 ${method}`)
+    await expect(login({ methods: ['scram-sha-256'] })).rejects.toMatchObject({
+      kind: 'authentication',
+      message: expect.stringContaining('not what require_auth or channel_binding demand'),
+    })
+  })
+})
+
+describe('pg_hba.conf', () => {
+  test('that demands TLS of a connection without it', async () => {
+    const before = readFileSync(rules, 'utf8')
+    restore = () => writeFileSync(rules, before)
+    writeFileSync(
+      rules,
+      `hostssl all reaper all scram-sha-256\nhost all postgres all scram-sha-256\n`,
+    )
+    await db.admin.query('select pg_reload_conf()')
+    await until(async () => {
+      const error = await login().then(
+        (link) => link.close(),
+        (error) => error,
+      )
+      return error !== undefined
+    })
+    await expect(login()).rejects.toMatchObject({
+      kind: 'forbidden',
+      message: expect.stringMatching(
+        /no encryption.*SQLSTATE 28000.*sslmode=verify-full.*hostaddr=127\.0\.0\.1.*sslmode=verify-ca/,
+      ),
+    })
+  })
+
+  test('that rejects the role', async () => {
+    await rule('host all reaper 127.0.0.1/32 reject')
+    await expect(login()).rejects.toMatchObject({
+      kind: 'forbidden',
+      message: expect.stringContaining('pg_hba.conf'),
+    })
+  })
+})
+
+test('a role without LOGIN', async () => {
+  await db.role('asleep')
+  await db.admin.query('alter role asleep nologin')
+  await rule('host all asleep 127.0.0.1/32 trust')
+  await expect(login({ user: 'asleep' })).rejects.toMatchObject({
+    kind: 'authentication',
+    message: expect.stringContaining('has LOGIN'),
+  })
+})
+
+test("the role's own limit, used up by the kept connection of another environment", async () => {
+  const single = await db.role('single', REAPER_ROLES, 'connection limit 1')
+  const fixed = async () => db.credentials(single)
+  const older = createGate(fixed, false)
+  await older.giveBack(await older.open(deadlineIn(SOON_MS)))
+  await expect(createGate(fixed, false).open(deadlineIn(SOON_MS))).rejects.toMatchObject({
+    kind: 'limited',
+    message: expect.stringMatching(/role single .*needs a limit of 2.*CONNECTION LIMIT 2/),
+  })
+  await older.close()
+})
+
+describe('the database', () => {
+  const secretOf = (dbname: string) => {
+    const { host, port } = db.server
+    const { user: username, password } = reaper
+    return credentialsOf('arn:x', JSON.stringify({ username, password, host, port, dbname }), {})
+  }
+  const databaseOf = async (credentials: Credentials) => {
+    const gate = createGate(async () => credentials, false)
+    const link = await gate.open(deadlineIn(SOON_MS))
+    const [[row]] = (await link.query('select current_database() as name', SOON_MS)) as [
+      [{ name: string }],
+    ]
+    await link.close()
+    return row.name
+  }
+
+  test("that is kept open is not the secret's, which can be dropped", async () => {
+    await db.admin.query('create database shop_to_go')
+    const credentials = secretOf('shop_to_go')
+    const gate = createGate(async () => credentials, false)
+    await gate.giveBack(await gate.open(deadlineIn(SOON_MS)))
+    await db.admin.query('drop database shop_to_go')
+    expect(gate.takeWarm()?.alive()).toBe(true)
+    await gate.close()
+  })
+
+  test("is the secret's where CONNECT on postgres is revoked", async () => {
+    await db.admin.query('create database shop')
+    await db.admin.query('revoke connect on database postgres from public')
+    expect(await databaseOf(secretOf('shop'))).toBe('shop')
+    await expect(databaseOf(secretOf('none'))).rejects.toMatchObject({
+      kind: 'forbidden',
+      message: expect.stringMatching(/database postgres.*42501.*GRANT CONNECT.*no database none/),
+    })
+    await db.admin.query('grant connect on database postgres to public')
+  })
+
+  test('is the second one where the first is not there, or at its limit', async () => {
+    expect(await databaseOf({ ...secretOf('shop'), database: 'gone' })).toBe('shop')
+    await db.admin.query('create database narrow connection limit 0')
+    expect(await databaseOf({ ...secretOf('shop'), database: 'narrow' })).toBe('shop')
+  })
+
+  test('is not tried for a password that is wrong', async () => {
+    const asked: string[] = []
+    const wrong = { ...secretOf('shop'), password: 'wrong' }
+    const attempt = inEitherDatabase(wrong, (chosen) => {
+      asked.push(chosen.database)
+      return connect(chosen, false, 'client', SOON_MS)
+    })
+    await expect(attempt).rejects.toMatchObject({ kind: 'authentication' })
+    expect(asked).toEqual(['postgres'])
+  })
+})
+
+test('a server that takes no connections', async () => {
+  const server = await startPostgres({}, inject('release'))
+  await restart(server, 'SIGINT', (folder) => {
+    writeFileSync(join(folder, 'standby.signal'), '')
+    writeFileSync(join(folder, 'postgresql.auto.conf'), 'hot_standby = off\n')
+  })
+  const { host, port } = server
+  const at = { host, port, user: 'u', password: 'p', database: 'd' }
+  let error: Error | undefined
+  await until(async () => {
+    error = await connect(at, false, 'client', SOON_MS).catch((thrown) => thrown)
+    return String(error?.message).includes('57P03')
+  }, READY_MS)
+  expect(error).toMatchObject({
+    kind: 'unreachable',
+    message: expect.stringMatching(/takes no connections now.*try again.*The network works/),
+  })
+})

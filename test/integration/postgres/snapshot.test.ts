@@ -1,0 +1,186 @@
+import { Client } from 'pg'
+import { expect, test } from 'vitest'
+import type { Session } from '../../../lambda/core/session.ts'
+import { connect } from '../../../lambda/postgres/connect.ts'
+import { preflight } from '../../../lambda/postgres/preflight.ts'
+import { takeSnapshot } from '../../../lambda/postgres/snapshot.ts'
+import { MAJOR, REAPER_ROLES, testServer, until } from '../../support/server.ts'
+
+const LOOK_MS = 5_000
+
+const db = await testServer({
+  max_connections: '40',
+  ...(MAJOR >= 16 ? { reserved_connections: '2' } : {}),
+  // RDS has this setting; elsewhere it is a name of no meaning to the server.
+  'rds.rds_superuser_reserved_connections': '4',
+  wal_level: 'logical',
+})
+// Known by it for an RDS server.
+await db.role('rds_superuser')
+const reaper = await db.role('reaper', REAPER_ROLES)
+const app = await db.role('shop_app')
+
+async function look() {
+  const link = await db.link(reaper)
+  try {
+    return await takeSnapshot(link, LOOK_MS)
+  } finally {
+    await link.close()
+  }
+}
+
+const find = (sessions: Session[], pid: number) => sessions.find((session) => session.pid === pid)
+
+test('reads version, own identity and the reserves of every kind', async () => {
+  const before = Date.now()
+  const snapshot = await look()
+  const after = Date.now()
+  expect(snapshot.serverVersion).toBeGreaterThan(140000)
+  expect(snapshot.ownUser).toBe('reaper')
+  expect(snapshot.slots).toEqual({ max: 40, reserved: 3 + (MAJOR >= 16 ? 2 : 0) + 4 })
+  // To the millisecond, of which the clock here tells the whole ones.
+  expect(snapshot.atMs).toBeGreaterThanOrEqual(before)
+  expect(snapshot.atMs).toBeLessThan(after + 1)
+  expect(find(snapshot.sessions, snapshot.ownPid)).toMatchObject({
+    application: 'slotkeeper',
+    user: 'reaper',
+    state: 'active',
+  })
+})
+
+test('knows whether its role may signal the sessions of others', async () => {
+  const signals = async (role: Parameters<typeof db.link>[0]) => {
+    const link = await db.link(role)
+    const { maySignal } = await takeSnapshot(link, LOOK_MS)
+    await link.close()
+    return maySignal
+  }
+  expect(await signals(reaper)).toBe(true)
+  expect(await signals(await db.role('mighty', [], 'superuser'))).toBe(true)
+  const weak = await db.role('weak', ['pg_monitor'])
+  expect(await signals(weak)).toBe(false)
+  // A member that does not inherit may take on the right, and does not have it.
+  if (MAJOR >= 16) {
+    await db.admin.query('grant pg_signal_backend to weak with inherit false')
+    expect(await signals(weak)).toBe(false)
+  }
+})
+
+test('tells a session as the server does, with its instants to the microsecond', async () => {
+  const { pid } = await db.open(app, 'php-fpm', 'select 1')
+  const session = find((await look()).sessions, pid)
+  expect(session).toMatchObject({
+    user: 'shop_app',
+    database: 'postgres',
+    application: 'php-fpm',
+    client: '127.0.0.1',
+    state: 'idle',
+    superuser: false,
+    listening: false,
+    advisoryLock: null,
+    transactionSeconds: null,
+  })
+  const { rows } = await db.admin.query(
+    'select extract(epoch from backend_start)::text as b, extract(epoch from state_change)::text as s from pg_stat_activity where pid = $1',
+    [pid],
+  )
+  expect(session).toMatchObject({ backendStart: rows[0].b, stateChange: rows[0].s })
+  expect(session?.stateChange).toMatch(/^\d+\.\d{6}$/)
+  expect(session?.ageSeconds).toBeGreaterThan(0)
+})
+
+test.each([
+  [
+    'a transaction',
+    'begin',
+    { state: 'idle in transaction', transactionSeconds: expect.any(Number) },
+  ],
+  ['LISTEN', 'listen orders', { listening: true }],
+  ['listen after a comment', '/* tagged */  LISTEN orders', { listening: true }],
+  ['a word that only begins like it', "select 'listen' as listener", { listening: false }],
+])('sees %s', async (_, sql, expected) => {
+  const { pid } = await db.open(app, 'one', sql)
+  expect(find((await look()).sessions, pid)).toMatchObject(expected)
+})
+
+test('finds who holds an advisory lock, in whatever database, and nobody else', async () => {
+  await db.admin.query('create database elsewhere')
+  const stranger = await connect(db.credentials(app, 'elsewhere'), false, 'client', LOOK_MS)
+  const [[{ pid: elsewhere }]] = (await stranger.query(
+    'select pg_backend_pid() as pid, pg_advisory_lock_shared(1, 2)',
+    LOOK_MS,
+  )) as [[{ pid: number }]]
+  const holder = await db.open(app, 'holder', 'select pg_advisory_lock(7)')
+  const waiting = await db.open(app, 'waiting')
+  const granted = waiting.client.query('select pg_advisory_lock(7)')
+  await db.open(app, 'of another kind', 'begin; lock table pg_class in access share mode')
+  await until(async () => (await db.stateOf(waiting.pid)) === 'active')
+
+  const link = await db.link(reaper)
+  expect((await preflight(link, LOOK_MS)).advisoryLocks).toEqual(new Set([holder.pid, elsewhere]))
+  await holder.client.query('select pg_advisory_unlock(7)')
+  await granted
+  expect((await preflight(link, LOOK_MS)).advisoryLocks).toEqual(new Set([waiting.pid, elsewhere]))
+  await Promise.all([link.close(), stranger.close()])
+})
+
+test('sees an aborted transaction', async () => {
+  const { client, pid } = await db.open(app, 'aborted')
+  await client.query('begin')
+  await expect(client.query('select 1 / 0')).rejects.toThrow('division')
+  await db.settled(pid)
+  expect(find((await look()).sessions, pid)).toMatchObject({
+    state: 'idle in transaction (aborted)',
+  })
+})
+
+test('sees a session of a superuser, over the Unix socket', async () => {
+  const folder = (await db.admin.query('show unix_socket_directories')).rows[0]
+    .unix_socket_directories
+  const client = new Client({
+    host: folder,
+    port: db.server.port,
+    user: 'postgres',
+    password: db.server.password,
+  })
+  await client.connect()
+  const { pid } = (await client.query('select pg_backend_pid() as pid')).rows[0]
+  expect(find((await look()).sessions, pid)).toMatchObject({ superuser: true, client: 'local' })
+  await client.end()
+})
+
+test('sees no age where the server tracks no activities', async () => {
+  const untracked = await db.role('untracked')
+  await db.admin.query('alter role untracked set track_activities = off')
+  const { pid } = await db.open(untracked, 'untracked')
+  expect(find((await look()).sessions, pid)).toMatchObject({
+    state: 'disabled',
+    ageSeconds: null,
+    stateChange: null,
+  })
+})
+
+test('leaves out walsenders, which are idle between commands too', async () => {
+  const config = { connectionString: db.server.url(), replication: 'database' }
+  const walsender = new Client(config)
+  await walsender.connect()
+  const { pid } = (await walsender.query('select pg_backend_pid() as pid')).rows[0]
+  expect(await db.stateOf(pid)).toBe('idle')
+  expect(find((await look()).sessions, pid)).toBeUndefined()
+  await walsender.end()
+})
+
+test('never brings query texts along', async () => {
+  await db.open(app, 'secretive', "select 'a text that stays on the server'")
+  expect(JSON.stringify(await look())).not.toContain('stays on the server')
+})
+
+test('a role that sees nothing is told so, with the grant that mends it', async () => {
+  const blind = await db.role('o"dd blïnd röle')
+  const link = await db.link(blind)
+  await expect(takeSnapshot(link, LOOK_MS)).rejects.toMatchObject({
+    kind: 'blind',
+    message: expect.stringContaining('GRANT pg_monitor TO "o""dd blïnd röle"'),
+  })
+  await link.close()
+})

@@ -1,0 +1,398 @@
+import { execFileSync } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { createConnection, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { createSecureContext, TLSSocket, connect as upgrade } from 'node:tls'
+import { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { connect } from '../../../lambda/postgres/connect.ts'
+import { REAPER_ROLES, testServer, until } from '../../support/server.ts'
+
+const SOON_MS = 10_000
+const NOBODY = 65534
+/** What a client that wants TLS sends first; the server answers `S` or `N`. */
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
+
+const db = await testServer()
+const reaper = await db.role('reaper', REAPER_ROLES)
+const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-tls-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const read = (file: string) => readFileSync(join(folder, file), 'utf8')
+
+function openssl(...args: string[]): void {
+  execFileSync('openssl', args.join(' ').split(' '), { cwd: folder, stdio: 'pipe' })
+}
+
+const RSA = 'rsa:2048'
+const EC = 'ec -pkeyopt ec_paramgen_curve:P-256'
+const FOR_SERVERS = 'extendedKeyUsage=serverAuth'
+const FOR_CLIENTS = 'extendedKeyUsage=clientAuth'
+const FOR_AUTHORITIES = 'basicConstraints=critical,CA:TRUE'
+
+function selfSigned(name: string, { host = name, key = EC } = {}): void {
+  openssl(
+    `req -x509 -newkey ${key} -nodes -days 2 -subj /CN=${host}`,
+    `-addext subjectAltName=DNS:${host} -keyout ${name}.key -out ${name}.pem`,
+  )
+}
+
+function signed(
+  name: string,
+  {
+    by = 'ours-rsa',
+    host = 'localhost',
+    key = EC,
+    hash = 'sha256',
+    days = 2,
+    use = FOR_SERVERS,
+  } = {},
+): void {
+  openssl(
+    `req -newkey ${key} -nodes -subj /CN=${host} -addext subjectAltName=DNS:${host}`,
+    `-addext ${use} -keyout ${name}.key -out ${name}.csr`,
+  )
+  openssl(
+    `x509 -req -in ${name}.csr -CA ${by}.pem -CAkey ${by}.key -copy_extensions copyall`,
+    `-${hash} -days ${days} -out ${name}.pem`,
+  )
+}
+
+/** The server shows its own certificate and after it, of the same file, what leads to the authority. */
+function append(name: string, authority: string): void {
+  appendFileSync(join(folder, `${name}.pem`), read(`${authority}.pem`))
+}
+
+selfSigned('ours-rsa', { key: RSA })
+selfSigned('ours-ec')
+selfSigned('a-stranger')
+for (const authority of ['ours-rsa', 'a-stranger']) {
+  const middle = `below-${authority}`
+  signed(middle, { by: authority, host: middle, use: FOR_AUTHORITIES })
+}
+signed('rsa-sha256', { key: RSA })
+signed('rsa-sha384', { key: RSA, hash: 'sha384' })
+signed('ecdsa-sha384', { by: 'ours-ec', hash: 'sha384' })
+signed('by-a-middle', { by: 'below-ours-rsa' })
+append('by-a-middle', 'below-ours-rsa')
+signed('of-another-host', { host: 'other.example' })
+// A day that is over.
+signed('expired', { days: -1 })
+selfSigned('self-signed', { host: 'localhost' })
+signed('of-a-stranger', { by: 'a-stranger' })
+signed('of-a-stranger-shown', { by: 'a-stranger' })
+append('of-a-stranger-shown', 'a-stranger')
+signed('of-a-stranger-by-a-middle', { by: 'below-a-stranger' })
+append('of-a-stranger-by-a-middle', 'below-a-stranger')
+signed('for-clients', { use: FOR_CLIENTS })
+
+const data: string = (await db.admin.query('show data_directory')).rows[0].data_directory
+const byName = { ...db.credentials(reaper), host: 'localhost' }
+const verifyFull = { ca: [read('ours-rsa.pem'), read('ours-ec.pem')], verifyName: true }
+
+/** Has the server show another certificate, and waits until it does. */
+async function show(name: string): Promise<void> {
+  for (const file of [`${name}.key`, `${name}.pem`]) {
+    copyFileSync(join(folder, file), join(data, file))
+    chmodSync(join(data, file), 0o600)
+    if (process.getuid?.() === 0) chownSync(join(data, file), NOBODY, NOBODY)
+  }
+  await db.admin.query(`alter system set ssl_cert_file = '${name}.pem'`)
+  await db.admin.query(`alter system set ssl_key_file = '${name}.key'`)
+  await db.admin.query('alter system set ssl = on')
+  await db.admin.query('select pg_reload_conf()')
+  const { fingerprint256 } = new X509Certificate(read(`${name}.pem`))
+  await until(async () => (await shown()) === fingerprint256)
+}
+
+async function shown(): Promise<string | undefined> {
+  const socket = await dial().catch(() => undefined)
+  const certificate = socket?.getPeerCertificate()
+  socket?.destroy()
+  return certificate?.fingerprint256
+}
+
+/** A TLS connection to the server that asks for no proof. */
+async function dial(): Promise<TLSSocket> {
+  const socket = createConnection(db.server.port, db.server.host)
+  socket.write(SSL_REQUEST)
+  await once(socket, 'data')
+  const secure = upgrade({ socket, rejectUnauthorized: false })
+  await once(secure, 'secureConnect')
+  return secure
+}
+
+test('a server without it is refused', async () => {
+  await expect(connect(byName, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
+    kind: 'tls',
+    message: expect.stringMatching(
+      /^localhost:\d+ offers no TLS: .*does not support SSL.* host name and the port .*ssl = on/,
+    ),
+  })
+})
+
+describe('a certificate of a trusted authority for the name', () => {
+  test.each(['rsa-sha256', 'rsa-sha384', 'ecdsa-sha384', 'by-a-middle'])(
+    '%s is let through',
+    async (name) => {
+      await show(name)
+      const link = await connect(byName, verifyFull, 'client', SOON_MS)
+      const [[row]] = (await link.query(
+        'select ssl from pg_stat_ssl where pid = pg_backend_pid()',
+        SOON_MS,
+      )) as [[object]]
+      expect(row).toEqual({ ssl: true })
+      await link.close()
+    },
+  )
+
+  test('does not cover an address', async () => {
+    await show('rsa-sha256')
+    const byAddress = { ...byName, host: '127.0.0.1' }
+    await expect(connect(byAddress, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
+      kind: 'tls',
+      message: expect.stringMatching(
+        /is for another host name.*on RDS the endpoint.*hostaddr=127\.0\.0\.1.*sslmode=verify-ca/,
+      ),
+    })
+  })
+
+  test('is held to the name wherever it is reached, as at the near end of a tunnel', async () => {
+    await show('of-another-host')
+    const tunnel = { ...byName, host: 'other.example', address: '127.0.0.1' }
+    const link = await connect(tunnel, verifyFull, 'client', SOON_MS)
+    expect(link.alive()).toBe(true)
+    await link.close()
+    const elsewhere = { ...tunnel, host: 'third.example' }
+    await expect(connect(elsewhere, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
+      kind: 'tls',
+      message: expect.stringContaining('is for another host name'),
+    })
+  })
+})
+
+describe('any other certificate is refused, with the reason and what to do', () => {
+  test.each([
+    ['of-another-host', /is for another host name: .*other\.example.* Connect by a name/],
+    ['expired', /has expired.*\(CERT_HAS_EXPIRED\).* Install a new one/],
+    ['self-signed', /is self-signed.*SLOTKEEPER_CA_FILE.*RDS never/],
+    ['of-a-stranger', /an authority that is not trusted.*SLOTKEEPER_CA_FILE.*check the host/],
+    ['of-a-stranger-shown', /an authority that is not trusted.*SLOTKEEPER_CA_FILE.*check the host/],
+    ['of-a-stranger-by-a-middle', /an authority that is not trusted.*\(UNABLE_TO_GET_ISSUER_CERT/],
+    ['for-clients', /is not meant for servers.*serverAuth/],
+  ])('%s', async (name, message) => {
+    await show(name)
+    await expect(connect(byName, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
+      kind: 'tls',
+      message: expect.stringMatching(message),
+    })
+  })
+})
+
+describe('without the name verified', () => {
+  const verifyCa = { ...verifyFull, verifyName: false }
+
+  test.each(['localhost', '127.0.0.1'])(
+    'any name of a trusted authority will do: %s',
+    async (host) => {
+      await show('of-another-host')
+      const link = await connect({ ...byName, host }, verifyCa, 'client', SOON_MS)
+      expect(link.alive()).toBe(true)
+      await link.close()
+    },
+  )
+
+  test.each(['expired', 'self-signed', 'of-a-stranger'])('%s is refused still', async (name) => {
+    await show(name)
+    await expect(connect(byName, verifyCa, 'client', SOON_MS)).rejects.toMatchObject({
+      kind: 'tls',
+    })
+  })
+})
+
+describe('the login', () => {
+  beforeAll(() => show('rsa-sha256'))
+
+  /** Stands in between with a trusted certificate for the name, and passes on what the two say. */
+  async function startRelay(edit: (said: string) => string) {
+    const secureContext = createSecureContext({
+      key: read('rsa-sha384.key'),
+      cert: read('rsa-sha384.pem'),
+    })
+    const relay = createServer(async (socket) => {
+      await once(socket, 'data')
+      socket.write('S')
+      const near = new TLSSocket(socket, { isServer: true, secureContext })
+      const far = await dial()
+      const edited = async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks)
+          yield Buffer.from(edit(chunk.toString('latin1')), 'latin1')
+      }
+      // Either side hangs up as it likes.
+      await pipeline(near, far, edited, near).catch(() => undefined)
+    }).listen(0, '127.0.0.1')
+    await once(relay, 'listening')
+    return { port: (relay.address() as { port: number }).port, close: () => relay.close() }
+  }
+
+  test.each([
+    ['as it is', (said: string) => said],
+    [
+      'with the offer to bind it struck out',
+      (said: string) => said.replace('256-PLUS', '256-NONE'),
+    ],
+  ])('is refused where it was relayed %s, even with a trusted certificate', async (_, edit) => {
+    const relay = await startRelay(edit)
+    const credentials = { ...byName, port: relay.port }
+    // What is refused is not the relay as such: who does not bind the login gets through it.
+    const unbound = new Client({ ...credentials, ssl: { ca: verifyFull.ca } })
+    await unbound.connect()
+    await unbound.end()
+    await expect(connect(credentials, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
+      kind: 'tls',
+      message: expect.stringMatching(
+        /TLS connection that it sees is not the one opened here.*server's own endpoint/,
+      ),
+    })
+    relay.close()
+  })
+
+  test('is bound where that is demanded, and not where the server can not', async () => {
+    const demanding = { ...verifyFull, requireBinding: true }
+    const link = await connect(byName, demanding, 'client', SOON_MS)
+    expect(link.alive()).toBe(true)
+    await link.close()
+    const trusted = await db.role('trusted')
+    const rules = join(data, 'pg_hba.conf')
+    writeFileSync(rules, `hostssl all trusted all trust\n${readFileSync(rules, 'utf8')}`)
+    await db.admin.query('select pg_reload_conf()')
+    await until(() =>
+      connect({ ...byName, ...trusted }, verifyFull, 'client', SOON_MS).then(
+        (link) => link.close().then(() => true),
+        () => false,
+      ),
+    )
+    await expect(
+      connect({ ...byName, ...trusted }, demanding, 'client', SOON_MS),
+    ).rejects.toMatchObject({
+      kind: 'authentication',
+      message: expect.stringContaining('knows no channel binding'),
+    })
+  })
+
+  test('with a wrong password is still told from that', async () => {
+    const credentials = { ...byName, password: 'wrong' }
+    await expect(connect(credentials, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
+      kind: 'authentication',
+    })
+  })
+
+  test('by a method that knows no binding, as that of IAM tokens, goes on', async () => {
+    // SCRAM has no use for a password that is kept as MD5: the rule below alone lets it in.
+    await db.admin.query("set password_encryption = 'md5'")
+    const byToken = await db.role('by_token')
+    await db.admin.query('reset password_encryption')
+    const rules = join(data, 'pg_hba.conf')
+    writeFileSync(rules, `hostssl all by_token all password\n${readFileSync(rules, 'utf8')}`)
+    await show('rsa-sha384')
+    const link = await connect({ ...byName, ...byToken }, verifyFull, 'client', SOON_MS)
+    expect(link.alive()).toBe(true)
+    await link.close()
+  })
+})
+
+describe('a client certificate', () => {
+  beforeAll(async () => {
+    copyFileSync(join(folder, 'ours-rsa.pem'), join(data, 'clients.pem'))
+    chmodSync(join(data, 'clients.pem'), 0o644)
+    await db.admin.query("alter system set ssl_ca_file = 'clients.pem'")
+    await show('rsa-sha256')
+    await db.role('certified')
+    const rules = join(data, 'pg_hba.conf')
+    writeFileSync(
+      rules,
+      `hostssl all certified all scram-sha-256 clientcert=verify-ca\n${readFileSync(rules, 'utf8')}`,
+    )
+    await db.admin.query('select pg_reload_conf()')
+  })
+
+  const certified = { ...byName, user: 'certified', password: 'secret of certified' }
+  const shown = (name: string) => ({
+    ...verifyFull,
+    cert: read(`${name}.pem`),
+    key: read(`${name}.key`),
+  })
+
+  test('that is demanded and not given', async () => {
+    await until(() =>
+      connect(certified, verifyFull, 'client', SOON_MS).then(
+        (link) => link.close().then(() => false),
+        () => true,
+      ),
+    )
+    await expect(connect(certified, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
+      kind: 'forbidden',
+      message: expect.stringContaining('give sslcert and sslkey'),
+    })
+  })
+
+  test('that is given', async () => {
+    const link = await connect(certified, shown('for-clients'), 'client', SOON_MS)
+    expect(link.alive()).toBe(true)
+    await link.close()
+  })
+
+  test('of an authority that the server does not know', async () => {
+    await expect(
+      connect(certified, shown('of-a-stranger'), 'client', SOON_MS),
+    ).rejects.toMatchObject({
+      kind: 'tls',
+      message: expect.stringMatching(/does not take the client certificate.*ssl_ca_file/),
+    })
+  })
+})
+
+test('a certificate that was revoked is refused', async () => {
+  await show('rsa-sha256')
+  writeFileSync(
+    join(folder, 'revoked.cnf'),
+    '[ca]\ndefault_ca=d\n[d]\ndatabase=revoked.txt\ndefault_md=sha256\ndefault_crl_days=2\n',
+  )
+  writeFileSync(join(folder, 'revoked.txt'), '')
+  const ca = '-config revoked.cnf -cert ours-rsa.pem -keyfile ours-rsa.key'
+  openssl(`ca ${ca} -gencrl -out none.crl`)
+  openssl(`ca ${ca} -revoke rsa-sha256.pem`)
+  openssl(`ca ${ca} -gencrl -out revoked.crl`)
+  const link = await connect(byName, { ...verifyFull, crl: read('none.crl') }, 'client', SOON_MS)
+  await link.close()
+  await expect(
+    connect(byName, { ...verifyFull, crl: read('revoked.crl') }, 'client', SOON_MS),
+  ).rejects.toMatchObject({
+    kind: 'tls',
+    message: expect.stringMatching(/was revoked.*\(CERT_REVOKED\)/),
+  })
+})
+
+test('a server that speaks outdated versions only is refused', async () => {
+  await db.admin.query("alter system set ssl_min_protocol_version = 'TLSv1'")
+  await db.admin.query("alter system set ssl_max_protocol_version = 'TLSv1.1'")
+  await db.admin.query('select pg_reload_conf()')
+  await until(async () => (await shown()) === undefined)
+  await expect(connect(byName, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
+    kind: 'tls',
+    message: expect.stringMatching(/^TLS with localhost:\d+ failed .*ssl_max_protocol_version/),
+  })
+})
