@@ -1,13 +1,17 @@
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { App } from 'aws-cdk-lib'
 import { describe, expect, test } from 'vitest'
 import { markdown, type Result } from '../../bench/table.ts'
 import { readContext } from '../../infra/context.ts'
 import { addStacks } from '../../infra/stacks.ts'
+import { openedSince } from '../../lambda/core/churn.ts'
 import { measure, measureFailure } from '../../lambda/core/measurements.ts'
 import { parsePolicy, parsePolicyText } from '../../lambda/core/policy.ts'
 import { type Mode, makeReport } from '../../lambda/core/report.ts'
 import type { Snapshot } from '../../lambda/core/session.ts'
+import type { Verdict } from '../../lambda/core/verdict.ts'
 import { readSettings } from '../../lambda/settings.ts'
 import { policy } from '../support/session.ts'
 
@@ -56,14 +60,18 @@ test('the policy "incident" is the one that is documented', () => {
   expect(parsePolicyText(documented)).toEqual(parsePolicy('incident'))
 })
 
-test('the README names every variable, and no other', () => {
-  const table = read('README.md').split('| variable | meaning |')[1]?.split('\n\n')[0] ?? ''
-  const names = table
+/** The names in the first column of a table, where a short form such as `_PORT` has its prefix. */
+const namesIn = (file: string, head: string) => {
+  const table = read(file).split(head)[1]?.split('\n\n')[0] ?? ''
+  return table
     .split('\n')
     .flatMap((row) =>
       [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name = '']) => name),
     )
     .map((name) => (name.startsWith('_') ? `SLOTKEEPER${name}` : name))
+}
+
+test('docs/reference.md names every variable, and no other', () => {
   const asked = new Set<string>()
   const env = new Proxy(
     {},
@@ -75,33 +83,77 @@ test('the README names every variable, and no other', () => {
     },
   )
   expect(() => readSettings(env, '.')).toThrow('SLOTKEEPER_MODE')
+  const names = namesIn('docs/reference.md', '| variable | meaning |')
   expect(names.sort()).toEqual([...asked].sort())
 })
 
-test('the README names every metric', () => {
-  const session = { state: 'idle', ageSeconds: 1 } as Snapshot['sessions'][number]
-  const snapshot = { sessions: [session], slots: { max: 10, reserved: 1 } } as Snapshot
-  const incident = policy('incident')
-  const reportOf = (mode: Mode) =>
-    makeReport({
-      target: 'shop',
-      mode,
-      entry: 'client',
-      at: '',
-      durationMs: 1,
-      snapshot,
-      policy: incident,
-      verdicts: [],
-      outcomes: [],
-    })
-  const all = MODES.flatMap((mode) =>
-    measure(snapshot, reportOf(mode), 'full', {
-      policy: incident,
-      condemned: 0,
-      newlyCondemned: 0,
+const incident = policy('incident')
+const session = { state: 'idle', ageSeconds: 1 } as Snapshot['sessions'][number]
+const snapshot = { sessions: [session], slots: { max: 10, reserved: 1 } } as Snapshot
+const reportOf = (mode: Mode, verdicts: Verdict[] = []) =>
+  makeReport({
+    target: 'shop',
+    mode,
+    entry: 'client',
+    at: '',
+    durationMs: 1,
+    snapshot,
+    policy: incident,
+    verdicts,
+    outcomes: [],
+  })
+
+test('docs/reference.md names every metric, and no other', () => {
+  const before = { atMs: 0, opened: 0, pools: [] }
+  const all = MODES.flatMap((mode) => {
+    const report = reportOf(mode)
+    const opened = openedSince(before, { ...snapshot, opened: 1 })
+    const counted = { ...report, sessions: { ...report.sessions, opened } }
+    const circumstances = { policy: incident, condemned: 0, newlyCondemned: 0 }
+    return measure(snapshot, counted, 'full', circumstances)
+  }).concat(measureFailure(true, 1, 'full'))
+  const published = new Set(all.map(({ name }) => name))
+  const names = namesIn('docs/reference.md', '| metric | unit | note |')
+  expect(names.sort()).toEqual([...published].sort())
+})
+
+test('docs/reference.md names every field of the report', () => {
+  const verdict = { verdict: 'reap', session, rule: 'r', action: 'terminate', why: '' } as const
+  const report = reportOf('observe', [verdict])
+  const [victim = {}] = report.wouldReap
+  const { server, slots, sessions, spared } = report
+  const fields = [report, server, slots, sessions, spared, victim].flatMap(Object.keys)
+  expect(fields.length).toBeGreaterThan(40)
+  const section = read('docs/reference.md').split('## The report')[1]?.split('\n## ')[0]
+  for (const field of fields) expect(section).toContain(`\`${field}\``)
+})
+
+test('docs/reference.md names every option of the command line, and no other', () => {
+  const help = ['sweep', 'grants', 'rehearse', ''].map((verb) =>
+    execFileSync(process.execPath, ['dist/cli.mjs', verb, '--help'].filter(Boolean), {
+      encoding: 'utf8',
     }),
-  ).concat(measureFailure(true, 1, 'full'))
-  for (const { name } of all) expect(read('README.md')).toContain(`\`${name}\``)
+  )
+  const verbs = [...(help.at(-1) ?? '').matchAll(/^ {2}(\w+) \[options\]/gm)].map(
+    ([, verb]) => verb,
+  )
+  expect(verbs).toEqual(['sweep', 'grants', 'rehearse'])
+  for (const verb of verbs) expect(read('README.md')).toContain(`\`slotkeeper ${verb}\``)
+  const options = new Set(help.flatMap((text) => text.match(/(?<=^ .*)--[a-z-]+(?=[ ,])/gm) ?? []))
+  const table = read('docs/reference.md').split('| option | verbs | meaning |')[1]?.split('\n\n')[0]
+  const named = (table ?? '')
+    .split('\n')
+    .flatMap((row) => row.split('|')[1]?.match(/--[a-z][a-z-]+/g) ?? [])
+  expect(named.sort()).toEqual([...options].sort())
+})
+
+test('docs/reference.md names the exit code of every kind of error', () => {
+  const codes: Record<string, number> = { EXIT_REFUSED: 1, EXIT_USAGE: 2, EXIT_NO_CONNECTION: 3 }
+  const kinds = [...read('cli/main.ts').matchAll(/^ {2}(\w+): (EXIT_\w+),$/gm)]
+  expect(kinds.length).toBeGreaterThan(10)
+  for (const [, kind = '', code = ''] of kinds) {
+    expect(read('docs/reference.md')).toContain(`| \`${kind}\` | ${codes[code]} |`)
+  }
 })
 
 describe('the tables of the bench stand in the documents as they were measured', () => {
@@ -123,13 +175,61 @@ test('what the documents say of wrong victims is what was counted', () => {
   const [, , , , timeoutsWire] = rows.find(([name]) => name === 'idle_session_timeout') ?? []
   const met = Math.round((Number(busy) / 1000) * Number(reaps))
   const counted = Number(reaps).toLocaleString('en-US')
-  expect(read('README.md').split(`${met} of ${counted}`)).toHaveLength(3)
+  const [, scripts = 0, scriptsBusy] = rows.find(([name]) => name === 'cron script, by age') ?? []
+  const scriptsMet = Math.round((Number(scriptsBusy) / 1000) * Number(scripts))
+  const flowing = (file: string) => read(file).replace(/\s+/g, ' ')
+  expect(flowing('README.md')).toContain(`${met} of ${counted}`)
+  expect(flowing('README.md')).toContain(`${scriptsMet} of ${scripts} sessions`)
+  expect(flowing('docs/reference.md')).toContain(`${met} of ${counted}`)
   expect(read('docs/safety.md')).toContain(counted)
   expect(Number(timeoutsWire)).toBeGreaterThan(Number(wire))
+})
+
+test('the README says what the bench reckoned that a target costs', () => {
+  const { rows } = JSON.parse(read('bench/results/cost.json')) as Result
+  const [, full = 0, essential = 0] = rows.find(([name]) => name === '**together**') ?? []
+  const readme = read('README.md')
+  expect(readme).toContain(`about ${Math.round(Number(full))} USD a month`)
+  expect(readme).toContain(`${essential} with fewer metrics`)
 })
 
 test('each test that docs/safety.md names is there', () => {
   const rows = [...read('docs/safety.md').matchAll(/\]\(\.\.\/(test\/[\w/.-]+)\)[ \n]`([^`]+)`/g)]
   expect(rows.length).toBeGreaterThan(10)
   for (const [, file = '', title = ''] of rows) expect(read(file)).toContain(title)
+})
+
+test('the README has at most 150 lines', () => {
+  expect(read('README.md').trimEnd().split('\n').length).toBeLessThanOrEqual(150)
+})
+
+describe('every link within the repository leads somewhere', () => {
+  const pages = [
+    ...readdirSync('.').filter((name) => name.endsWith('.md')),
+    ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`),
+    'examples/README.md',
+  ]
+  const withoutCode = (file: string) => read(file).replace(/^ *```[\s\S]*?^ *```$/gm, '')
+  // As GitHub names the headings of a page.
+  const anchorsOf = (file: string) =>
+    [...withoutCode(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}_ -]/gu, '')
+        .replaceAll(' ', '-'),
+    )
+  const links = pages.flatMap((page) =>
+    [...withoutCode(page).matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, link = '']) => [page, link] as const)
+      .filter(([, link]) => !/^[a-z]+:/.test(link)),
+  )
+
+  test.each(links)('%s: %s', (page, link) => {
+    const [path = '', anchor] = link.split('#')
+    const file = path === '' ? page : join(dirname(page), path)
+    expect(existsSync(file)).toBe(true)
+    if (anchor !== undefined) expect(anchorsOf(file)).toContain(anchor)
+  })
 })
