@@ -164,7 +164,9 @@ export function parsePolicy(input: unknown): Parsed<Policy> {
 }
 
 /** As `parsePolicy`, from JSON text or the name of a policy. A key that stands twice is refused. */
-export function parsePolicyText(json: string): Parsed<Policy> {
+export function parsePolicyText(text: string): Parsed<Policy> {
+  // Editors on Windows begin a file with a byte order mark.
+  const json = text.replace(/^\uFEFF/, '')
   if (json === INCIDENT) return parsePolicy(json)
   let input: unknown
   try {

@@ -8,6 +8,7 @@ test.each([
   ['by its name', parsePolicy('incident')],
   ['by its name as the variable has it', parsePolicyText('incident')],
   ['by its name as JSON has it', parsePolicyText('"incident"')],
+  ['by its name after a byte order mark', parsePolicyText('\uFEFFincident')],
 ])('the policy of the incident, %s', (_, parsed) => {
   expect(parsed).toEqual({
     ok: true,
