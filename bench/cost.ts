@@ -54,7 +54,7 @@ export async function cost(): Promise<Table> {
       ['log', ({ minute }) => (MINUTES * minute.logBytes * PRICE.logGb) / 1e9],
     ]
     return {
-      title: `USD a month for one target, swept each minute, with list prices of us-east-1. Measured for a quiet minute with ${SESSIONS} sessions: ${told(full)}; essential: ${told(essential)}. Billed time: the CPU time, at ${MEMORY_MB} MB's share of a vCPU, and ${AWS_REQUEST_MS} ms for each request to AWS`,
+      title: `USD a month for one target that is swept each minute, at list prices of us-east-1. Measured in a minute with nothing to reap and ${SESSIONS} sessions: ${told(full)}; essential: ${told(essential)}. Billed time: the CPU time, at ${MEMORY_MB} MB's share of a vCPU, and ${AWS_REQUEST_MS} ms for each request to AWS`,
       columns: ['', 'full, PutMetricData', 'essential, log lines'],
       rows: [
         ...parts.map(([name, of]) => row(name, of)),

@@ -1,8 +1,9 @@
-// Measures again what the documents say of speed and safety: npm run bench, or npm run bench -- NAME.
-// Each table is printed, kept as JSON beside this file, and put into the documents that quote it.
+// Measures the tables of the documents anew: npm run bench, or npm run bench -- NAME.
+// Each table is printed, kept as JSON in results/, and written into the document that has its marks.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { cost } from './cost.ts'
+import { type BenchName, DOCUMENTS } from './documents.ts'
 import { profile } from './profile.ts'
 import { quiet } from './quiet.ts'
 import { reap } from './reap.ts'
@@ -11,7 +12,7 @@ import { start } from './start.ts'
 import { dated, markdown, quote, type Table } from './table.ts'
 import { wrongful } from './wrongful.ts'
 
-const benches: Record<string, () => Promise<Table>> = {
+const benches: Record<BenchName, () => Promise<Table>> = {
   reap,
   quiet,
   start,
@@ -20,8 +21,6 @@ const benches: Record<string, () => Promise<Table>> = {
   scale,
   wrongful,
 }
-
-const DOCUMENTS = ['README.md', 'docs/operations.md', 'docs/safety.md', 'docs/speed.md']
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
@@ -37,7 +36,6 @@ for (const [name, measure] of Object.entries(benches)) {
   const table = markdown(result)
   process.stdout.write(`\n${table}\n`)
   writeFileSync(file(`results/${name}.json`), `${JSON.stringify(result, null, 2)}\n`)
-  for (const document of DOCUMENTS.map((path) => file(`../${path}`))) {
-    writeFileSync(document, quote(readFileSync(document, 'utf8'), name, table))
-  }
+  const document = file(`../${DOCUMENTS[name as BenchName]}`)
+  writeFileSync(document, quote(readFileSync(document, 'utf8'), name, table))
 }

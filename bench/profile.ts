@@ -27,7 +27,7 @@ export async function profile(): Promise<Table> {
     const warm = await profileWarm(db)
     await held.release()
     return {
-      title: `Where one warm sweep of ${CROWD} sessions (mean of ${SWEEPS}) and one cold start with its first sweep (mean of ${STARTS}, Node.js 24) spend their time; the profiler itself takes a part`,
+      title: `Where one warm sweep of ${CROWD} sessions (mean of ${SWEEPS}) and one cold start with its first sweep (mean of ${STARTS}, Node.js 24) spend their time. The profiler itself takes some of it`,
       columns: ['', 'part', 'ms', '%'],
       rows: [...rows('warm sweep', warm), ...rows('cold start', await profileCold(db))],
     }

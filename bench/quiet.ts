@@ -35,7 +35,7 @@ export async function quiet(): Promise<Table> {
     await db.stop()
   }
   return {
-    title: `A sweep with nothing to do, over the kept connection; median of ${REPEATS}`,
+    title: `A sweep with nothing to reap, over the kept connection; median of ${REPEATS}`,
     columns: [
       'sessions',
       '',

@@ -22,7 +22,7 @@ const methods: Record<string, (db: BenchServer) => Promise<Method>> = {
   'one statement, warm psql (the floor)': floor,
   '**Slotkeeper, warm**': slotkeeper,
   'serverless-postgres, warm': serverless,
-  'the cron script, cold as it is': cron,
+  'the cron script, with a new psql each time': cron,
 }
 
 /** Time and server CPU until N idle sessions are gone, method by method. */

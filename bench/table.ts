@@ -16,7 +16,7 @@ export function dated(table: Table): Result {
   }
 }
 
-/** As it stands in the documents. */
+/** The text of a table in the documents. */
 export function markdown({ title, columns, rows, date, machine }: Result): string {
   const line = (cells: (string | number)[]) => `| ${cells.join(' | ')} |`
   return [
@@ -28,8 +28,12 @@ export function markdown({ title, columns, rows, date, machine }: Result): strin
   ].join('\n')
 }
 
-/** Puts a table between its marks in a document; a document without them stays as it is. */
+/**
+ * Replaces the table between its marks in a document.
+ * @throws Error where the document has no such marks: the table would be lost
+ */
 export function quote(document: string, name: string, table: string): string {
   const mark = new RegExp(`(<!-- bench ${name} -->\n)[^]*?(<!-- end -->)`)
+  if (!mark.test(document)) throw new Error(`no marks "<!-- bench ${name} -->" … "<!-- end -->"`)
   return document.replace(mark, (_, head: string, tail: string) => `${head}${table}\n${tail}`)
 }

@@ -80,7 +80,7 @@ export async function wrongful(): Promise<Table> {
     await db.stop()
   }
   return {
-    title: `Wrong victims, per 1,000 reaps: ${CLIENTS} clients with gaps up to ${GAP_MS} ms, rule age ${AGE_MS} ms`,
+    title: `Wrong victims per 1,000 reaps: ${CLIENTS} clients with gaps up to ${GAP_MS} ms, rule age ${AGE_MS} ms`,
     columns: ['method', 'reaps', 'busy', 'young', 'on the wire', 'committed', 'lost'],
     rows,
   }

@@ -29,7 +29,10 @@ export type Watched = {
   mode: Mode
 }
 
-/** The alarms that there can be, by what the function publishes. */
+/**
+ * The alarms that fit what the function publishes. Each sentence of a description also stands in the alarm's section of
+ * docs/operations.md, and a test compares the two.
+ */
 export function definitions(props: Watched): Partial<Record<AlarmName, Definition>> {
   const { metrics, mode } = props
   const always: Partial<Record<AlarmName, Definition>> = {
@@ -37,17 +40,17 @@ export function definitions(props: Watched): Partial<Record<AlarmName, Definitio
       metric: metrics.of('SlotsUsedPercent'),
       threshold: 80,
       minutes: 3,
-      // A full server that lets no sweep in sends no count, and is no reason to call it over.
+      // A full server that lets no sweep in publishes no count. The alarm must not turn OK because of that.
       missing: TreatMissingData.IGNORE,
       describe: ({ threshold, minutes }) =>
-        `over ${threshold} % of the slots that ordinary roles can use are taken, ${span(minutes)}. See in the dashboard which state grows, and in pg_stat_activity whose sessions they are; "slotkeeper sweep --observe" shows which of them the policy would end.`,
+        `Over ${threshold} % of the slots that ordinary roles can use are taken, ${span(minutes)}. Look at the dashboard to see which state grows. Look in pg_stat_activity to see which application holds the sessions. "slotkeeper sweep" shows which of them the policy would end.`,
     },
     Exhausted: {
       metric: metrics.of('Exhausted'),
       threshold: 0,
       minutes: 1,
       describe: () =>
-        'no connection slot is free for ordinary roles: the application is being refused (SQLSTATE 53300). If sweeps fail too, the log names the grant that would let them in; until then end sessions as the master user.',
+        'No connection slot is free for ordinary roles, so the server refuses the application (SQLSTATE 53300). If sweeps succeed, the log shows what they end: find the application that leaks. If sweeps fail, end sessions as the master user; the log names the grant that lets the next sweep in.',
     },
     Silent: {
       metric: succeeded(props),
@@ -58,7 +61,7 @@ export function definitions(props: Watched): Partial<Record<AlarmName, Definitio
       window: (minutes) => ({ breaching: minutes + 1, of: minutes + 3 }),
       missing: TreatMissingData.IGNORE,
       describe: ({ minutes }) =>
-        `no sweep succeeded for ${minutes} to ${minutes + 1} minutes: nobody guards the slots. Read the last "sweep failed" or "metrics lost" line in the log of the function; it names what failed and what to do. No such line: see in the log whether the function ran out of time or memory, in the dashboard whether it is throttled, and whether the rule that starts it is enabled.`,
+        `No invocation of the function succeeded for ${minutes} to ${minutes + 1} minutes, so assume that nothing frees slots. Read the last "sweep failed" or "metrics lost" line in the log: it says what failed and what to do. If there is no such line, look in the log for a timeout or a lack of memory, in the dashboard for throttled invocations, and check that the rule is enabled.`,
     },
   }
   if (mode === 'reap') {
@@ -67,7 +70,7 @@ export function definitions(props: Watched): Partial<Record<AlarmName, Definitio
       threshold: 20,
       minutes: 15,
       describe: ({ threshold, minutes }) =>
-        `more than ${threshold} sessions were reaped a minute, ${span(minutes)}: an application leaks them as fast as they are ended. Find it by user, application and client in the table of reaped sessions, and mend or restart it.`,
+        `Slotkeeper ended more than ${threshold} sessions a minute, ${span(minutes)}. An application leaks sessions as fast as Slotkeeper ends them. Find it by user, application and client in the dashboard's table of reaped sessions. Repair or restart it.`,
     }
   }
   if (metrics.set === 'essential') return always
@@ -77,7 +80,7 @@ export function definitions(props: Watched): Partial<Record<AlarmName, Definitio
       threshold: 20,
       minutes: 15,
       describe: ({ threshold, minutes }) =>
-        `more than ${threshold} further sessions would be reaped a minute, ${span(minutes)}: an application leaks them. Find it by user, application and client in the table of sessions that would be reaped, and mend or restart it.`,
+        `Slotkeeper would have ended more than ${threshold} further sessions a minute, ${span(minutes)}. An application leaks sessions, and mode observe ends none. Find it by user, application and client in the dashboard's table of sessions that would be reaped. Repair or restart it.`,
     }
   }
   return {
@@ -88,27 +91,27 @@ export function definitions(props: Watched): Partial<Record<AlarmName, Definitio
       minutes: 3,
       describe: ({ minutes }) =>
         mode === 'observe'
-          ? `the server would refuse to end the sessions that the policy condemns, ${span(minutes)}: GRANT pg_signal_backend to the role.`
-          : `the server refused to end sessions that the policy condemns, ${span(minutes)}. The log has the SQLSTATE of each: with 42501, GRANT pg_signal_backend to the role; with 00000, it was still there 3 s after its signal, as is usual after a mass reap: look again in a minute.`,
+          ? `The server would refuse to end sessions that the policy says to end, ${span(minutes)}. Grant pg_signal_backend to the role.`
+          : `The server did not end sessions that the policy says to end, ${span(minutes)}. Each "refused" line in the log has the SQLSTATE. With 42501, grant pg_signal_backend to the role. With 00000, the session was still there 3 s after its signal, which is usual after many sessions end at once: look again in a minute.`,
     },
     OldTransaction: {
       metric: metrics.of('OldestTransactionAge'),
       threshold: 900,
       minutes: 1,
       describe: ({ threshold }) =>
-        `a transaction is open for over ${threshold} s: it holds locks and keeps vacuum from its work. Find it in pg_stat_activity by xact_start. Where such work may take that long, as a backup does, name it under "protect" in the policy.`,
+        `A transaction has been open for over ${threshold} s. It holds locks and keeps vacuum from removing dead rows. Find it in pg_stat_activity by xact_start. If work such as a backup may take that long, name it under "protect" in the policy.`,
     },
   }
 }
 
 /**
- * Invocations that succeeded, which are sweeps that did: whatever fails a sweep or loses its metrics
- * fails its invocation. Counted by Lambda itself, so that a function which never starts, or which can't
- * reach CloudWatch, is known as well.
+ * Sweeps that succeeded, counted as invocations that succeeded: a failed sweep and lost metrics both fail
+ * their invocation. Lambda itself counts them, so the alarm also sees a function that never starts or that
+ * can't reach CloudWatch.
  *
- * REPEAT has a value from the first invocation on. There, a minute without one counts as 0, as IF does
- * with what is missing in its second argument; before, there is no data point. So a new deployment is
- * not silent before it could speak, and one that stops is within minutes.
+ * FILL with REPEAT has no data point before the first invocation, and one for every minute after it. In a
+ * minute without an invocation IF takes its missing second argument as 0. So a new deployment does not set
+ * off the alarm before its first sweep, and a function that stops sets it off within minutes.
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
  */
 function succeeded({ sweep }: Watched): IMetric {

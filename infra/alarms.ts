@@ -58,7 +58,7 @@ export interface ReaperAlarmsProps extends AlarmsOptions {
   readonly mode: ReaperMode
 }
 
-/** The alarms of one target; each tells the paged person what it means and what to do first. */
+/** The alarms of one target. Each description says what the alarm means, what to do first, and where the runbook is. */
 export class ReaperAlarms extends Construct {
   /** Those that were not left out. */
   readonly byName: AlarmsByName
@@ -85,7 +85,7 @@ export class ReaperAlarms extends Construct {
     const { threshold, minutes } = setting
     const { breaching, of } = definition.window?.(minutes) ?? { breaching: minutes, of: minutes }
     const alarm = new Alarm(this, name, {
-      alarmDescription: `${props.metrics.target}: ${definition.describe(setting)}`,
+      alarmDescription: `${props.metrics.target}: ${definition.describe(setting)} Runbook: docs/operations.md#${name.toLowerCase()}`,
       metric: definition.metric,
       threshold,
       comparisonOperator: definition.operator ?? ComparisonOperator.GREATER_THAN_THRESHOLD,

@@ -3,7 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { App } from 'aws-cdk-lib'
 import { describe, expect, test } from 'vitest'
-import { markdown, type Result } from '../../bench/table.ts'
+import { DOCUMENTS } from '../../bench/documents.ts'
+import { markdown, quote, type Result } from '../../bench/table.ts'
 import { readContext } from '../../infra/context.ts'
 import { addStacks } from '../../infra/stacks.ts'
 import { openedSince } from '../../lambda/core/churn.ts'
@@ -156,16 +157,18 @@ test('docs/reference.md names the exit code of every kind of error', () => {
   }
 })
 
-describe('the tables of the bench stand in the documents as they were measured', () => {
-  const marked = ['README.md', 'docs/operations.md', 'docs/safety.md', 'docs/speed.md'].flatMap(
-    (file) =>
-      [...read(file).matchAll(/<!-- bench (\w+) -->\n([\s\S]*?)\n<!-- end -->/g)].map(
-        ([, name = '', table = '']) => [file, name, table] as const,
-      ),
-  )
-
-  test.each(marked)('%s %s', (_, name, table) => {
+describe('each table of the bench stands in its document as it was measured', () => {
+  test.each(Object.entries(DOCUMENTS))('%s in %s', (name, file) => {
+    const [, table] =
+      new RegExp(`<!-- bench ${name} -->\n([\\s\\S]*?)\n<!-- end -->`).exec(read(file)) ?? []
     expect(table).toBe(markdown(JSON.parse(read(`bench/results/${name}.json`)) as Result))
+  })
+
+  test('and a document without its marks is an error', () => {
+    expect(quote('<!-- bench reap -->\nold\n<!-- end -->\n', 'reap', 'new')).toBe(
+      '<!-- bench reap -->\nnew\n<!-- end -->\n',
+    )
+    expect(() => quote('# Speed\n', 'reap', 'new')).toThrow('<!-- bench reap -->')
   })
 })
 
@@ -194,9 +197,14 @@ test('the README says what the bench reckoned that a target costs', () => {
 })
 
 test('each test that docs/safety.md names is there', () => {
-  const rows = [...read('docs/safety.md').matchAll(/\]\(\.\.\/(test\/[\w/.-]+)\)[ \n]`([^`]+)`/g)]
+  const rows = [
+    ...read('docs/safety.md').matchAll(/\]\(\.\.\/(test\/[\w/.-]+)\)(?:[ \n]`([^`]+)`)?/g),
+  ]
   expect(rows.length).toBeGreaterThan(10)
-  for (const [, file = '', title = ''] of rows) expect(read(file)).toContain(title)
+  for (const [, file = '', title = ''] of rows) {
+    const quoted = [...read(file).matchAll(/(['"`])(?:(?!\1).)*\1/g)].map(([text]) => text)
+    expect(quoted.join('\n'), file).toContain(title)
+  }
 })
 
 test('the README has at most 150 lines', () => {

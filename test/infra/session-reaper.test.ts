@@ -560,7 +560,7 @@ describe('the alarms', () => {
     ]).toEqual([70, 5, 3600])
     expect(alarms.Leak).toMatchObject({ EvaluationPeriods: 30, DatapointsToAlarm: 30 })
     expect(alarms.Leak.AlarmDescription).toContain(
-      'more than 5 sessions were reaped a minute, in each of 30 minutes',
+      'more than 5 sessions a minute, in each of 30 minutes',
     )
     for (const { AlarmActions, OKActions } of Object.values(alarms))
       expect([AlarmActions, OKActions]).toEqual([[expect.anything()], [expect.anything()]])
