@@ -63,10 +63,13 @@ declare
   detail text;
 begin
   for victim in
-    select v.pid, v.state, v.action, v.pid = any(locks) as locks, v.pid = any(slots) as slot,
+    select v.pid, k.id, v.state, v.action, v.pid = any(locks) as locks, v.pid = any(slots) as slot,
         to_timestamp(v.backend_start) as backend_start,
         to_timestamp(v.state_change) as state_change
       from unnest(${victims}) as v(pid, backend_start, state_change, state, action)
+      left join (
+        select b.id, pg_stat_get_backend_pid(b.id) as pid from pg_stat_get_backend_idset() b(id)
+      ) k on k.pid = v.pid
   loop
     outcome := null;
     patience := look_time;
@@ -82,7 +85,15 @@ begin
             when victim.locks then 'advisoryLock'
             when victim.slot then 'replicationSlot'
             when victim.state <> 'active'
-              and pg_stat_get_backend_wait_event(backend.id) is distinct from 'ClientRead'
+              and case
+                  when pg_stat_get_backend_pid(victim.id) = a.pid
+                    then pg_stat_get_backend_wait_event(victim.id)
+                  else (
+                    select pg_stat_get_backend_wait_event(b.id)
+                      from pg_stat_get_backend_idset() b(id)
+                      where pg_stat_get_backend_pid(b.id) = a.pid
+                  )
+                end is distinct from 'ClientRead'
               then 'changed'
             when clock_timestamp() > looked_at + patience then 'interrupted'
             when case victim.action
@@ -92,9 +103,8 @@ begin
             else 'gone'
           end
           into fate
-          from pg_stat_get_activity(victim.pid) a, pg_stat_get_backend_idset() as backend(id)
-          where a.backend_start = victim.backend_start
-            and pg_stat_get_backend_pid(backend.id) = a.pid;
+          from pg_stat_get_activity(victim.pid) a
+          where a.backend_start = victim.backend_start;
         if fate = 'interrupted' then
           patience := 2 * patience;
         else
