@@ -1,5 +1,5 @@
-// Measures again what the documents say of speed and safety: npm run bench, or npm run bench -- NAME.
-// Each table is printed, kept as JSON beside this file, and put into the documents that quote it.
+// Measures again what the documents say about speed and safety: npm run bench, or npm run bench -- NAME.
+// It prints each table, saves it as JSON in results/, and puts it into the documents that quote it.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { cost } from './cost.ts'
@@ -28,7 +28,9 @@ const file = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 const asked = process.argv.slice(2)
 const unknown = asked.find((name) => !(name in benches))
 if (unknown !== undefined) {
-  process.stderr.write(`bench: no "${unknown}"; expected ${Object.keys(benches).join(', ')}\n`)
+  process.stderr.write(
+    `bench: unknown benchmark "${unknown}"; expected ${Object.keys(benches).join(', ')}\n`,
+  )
   process.exit(2)
 }
 for (const [name, measure] of Object.entries(benches)) {

@@ -1,9 +1,9 @@
 import { cpus, totalmem } from 'node:os'
 
-/** What one bench measured. */
+/** The result of one benchmark. */
 export type Table = { title: string; columns: string[]; rows: (string | number)[][] }
 
-/** A table with when and where it was measured. */
+/** A table, and when and where it was measured. */
 export type Result = Table & { date: string; machine: string }
 
 export function dated(table: Table): Result {
@@ -16,7 +16,7 @@ export function dated(table: Table): Result {
   }
 }
 
-/** As it stands in the documents. */
+/** The table as the documents contain it. */
 export function markdown({ title, columns, rows, date, machine }: Result): string {
   const line = (cells: (string | number)[]) => `| ${cells.join(' | ')} |`
   return [
@@ -28,7 +28,7 @@ export function markdown({ title, columns, rows, date, machine }: Result): strin
   ].join('\n')
 }
 
-/** Puts a table between its marks in a document; a document without them stays as it is. */
+/** Puts a table between its marks in a document. A document without these marks stays as it is. */
 export function quote(document: string, name: string, table: string): string {
   const mark = new RegExp(`(<!-- bench ${name} -->\n)[^]*?(<!-- end -->)`)
   return document.replace(mark, (_, head: string, tail: string) => `${head}${table}\n${tail}`)
