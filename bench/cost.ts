@@ -9,12 +9,12 @@ const MINUTES = 43_200
 const SWEEPS = 40
 const SESSIONS = 50
 const MEMORY_MB = 128
-/** Lambda gives one vCPU at so many MB, and its share below. */
+/** A function with this much memory gets one vCPU. With less memory it gets a proportional share. */
 const VCPU_MB = 1_769
-/** A round trip to an AWS API of the region, and one more for its TLS: an assumption, ms. */
+/** An assumption, ms: one round trip to an AWS API in the region, and one more for TLS. */
 const AWS_REQUEST_MS = 20
 
-/** List prices of us-east-1, USD; free tiers are left out. */
+/** List prices of us-east-1 in USD, without free tiers. */
 const PRICE = {
   metricMonth: 0.3,
   alarmMonth: 0.1,
@@ -25,10 +25,10 @@ const PRICE = {
   logGb: 0.5,
 }
 
-/** What one option does in a minute. */
+/** What the function does in one minute. */
 type Minute = { metrics: number; puts: number; logBytes: number; billedMs: number }
 
-/** What a target costs a month, from what the built function does in a minute. */
+/** The cost of one target in a month, computed from what the built function does in a minute. */
 export async function cost(): Promise<Table> {
   const db = await benchServer({})
   try {
@@ -37,7 +37,7 @@ export async function cost(): Promise<Table> {
       SLOTKEEPER_METRICS: 'emf',
       SLOTKEEPER_METRIC_SET: 'essential',
     })
-    // Each metric that an alarm looks at is one; `Silent` looks at two.
+    // CloudWatch charges for each metric of an alarm. `Silent` has two metrics.
     const options = [
       { minute: full, alarms: 7 },
       { minute: essential, alarms: 5 },
@@ -121,7 +121,7 @@ async function measure(db: BenchServer, options: Record<string, string>): Promis
   }
 }
 
-/** Of the last line in the embedded metric format. */
+/** The number of metrics in the last line in the embedded metric format. */
 function metricsOf(lines: string[]): number {
   const line = lines.findLast((line) => line.includes('_aws')) ?? '{}'
   return JSON.parse(line)._aws.CloudWatchMetrics[0].Metrics.length

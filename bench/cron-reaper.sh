@@ -1,6 +1,6 @@
 #!/bin/sh
-# The incident's usual cure, written from its description, with its faults: counts the idle sessions,
-# lists the old ones (all of them once they are more than CROWD), and ends them by pid.
+# The usual cure for the incident, written from its description, with its faults. It counts the idle
+# sessions, lists the old ones (or all of them if there are more than CROWD), and ends them by pid.
 # Reads AGE (an interval), CROWD, and libpq's PG* variables.
 idle="usename = 'shop_app' and state = 'idle'"
 count=$(psql -XAtc "select count(*) from pg_stat_activity where $idle")

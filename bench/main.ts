@@ -1,5 +1,5 @@
-// Measures the tables of the documents anew: npm run bench, or npm run bench -- NAME.
-// Each table is printed, kept as JSON in results/, and written into the document that has its marks.
+// Measures again what the documents say about speed and safety: npm run bench, or npm run bench -- NAME.
+// It prints each table, saves it as JSON in results/, and writes it into the document that has its marks.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { cost } from './cost.ts'
@@ -27,7 +27,9 @@ const file = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 const asked = process.argv.slice(2)
 const unknown = asked.find((name) => !(name in benches))
 if (unknown !== undefined) {
-  process.stderr.write(`bench: no "${unknown}"; expected ${Object.keys(benches).join(', ')}\n`)
+  process.stderr.write(
+    `bench: unknown benchmark "${unknown}"; expected ${Object.keys(benches).join(', ')}\n`,
+  )
   process.exit(2)
 }
 for (const [name, measure] of Object.entries(benches)) {

@@ -16,10 +16,10 @@ const WARM_UP = 50
 const SWEEPS = 300
 const STARTS = 5
 const INTERVAL_US = 100
-/** A smaller part is counted among the rest, ms. */
+/** A part below this time is counted with "the rest", ms. */
 const LEAST_MS = 0.05
 
-/** Where one warm sweep and one cold start spend their time, by V8's own profiler. */
+/** Where one warm sweep and one cold start spend their time, as V8's profiler measures it. */
 export async function profile(): Promise<Table> {
   const db = await benchServer({ max_connections: String(CROWD + 50) })
   try {
@@ -88,7 +88,7 @@ async function profileCold(db: BenchServer): Promise<Share[]> {
   return perRound(all, STARTS)
 }
 
-/** Node.js writes its profile when it ends by itself, which a function never does. */
+/** Node.js writes the profile only when it exits by itself. A function never does, so it exits on SIGTERM. */
 async function startProfiled(
   node: string,
   environment: Record<string, string>,
@@ -106,7 +106,7 @@ async function startProfiled(
   })
   await invoke(lambda)
   process.kill(lambda.pid as number, 'SIGTERM')
-  // Settles with the process's end.
+  // Resolves when the process has ended.
   await lambda.invoke({})
   await lambda.stop()
 }

@@ -9,19 +9,19 @@ import type { Table } from './table.ts'
 
 const CROWDS = [50, 500, 5000]
 const REPEATS = 100
-/** As V8 compiles what runs often, and a function lives for hours. */
+/** V8 compiles code that runs often, and a function lives for hours. So the code must be warm. */
 const WARM_UP = 200
 const COUNT = 'select count(*) from pg_stat_activity'
 const QUERY_MS = 10_000
-const nobody = policy({ rules: [{ name: 'old', state: 'idle', olderThan: '24h' }] })
+const reapsNone = policy({ rules: [{ name: 'old', state: 'idle', olderThan: '24h' }] })
 
-/** What one thing done costs: wall time and both sides' CPU, ms. */
+/** The cost of one action: wall time, and CPU time of both sides, ms. */
 type Cost = { ms: number; serverMs: number; functionMs: number }
 
-/** Something to measure, and the server's process that works for it. */
+/** An action to measure, and the server process that works for it. */
 type Doing = { backend: number; act: () => Promise<unknown> }
 
-/** The usual minute: a sweep with nothing to do, against a bare count over the same connection. */
+/** The usual minute: a sweep with nothing to do, compared with a bare count over an open connection. */
 export async function quiet(): Promise<Table> {
   const db = await benchServer({ max_connections: String(Math.max(...CROWDS) + 50) })
   const rows: Table['rows'] = []
@@ -97,10 +97,10 @@ async function measureCrowd(db: BenchServer, crowd: number): Promise<Table['rows
 }
 
 export function look(gate: Gate): Promise<SweepResult> {
-  return sweep(gate, { target: 'bench', policy: nobody, mode: 'reap' }, deadlineIn(SWEEP_MS))
+  return sweep(gate, { target: 'bench', policy: reapsNone, mode: 'reap' }, deadlineIn(SWEEP_MS))
 }
 
-/** Takes turns, so that what else the machine does meets both alike. */
+/** The actions take turns, so that other load on the machine affects all of them alike. */
 async function sideBySide(doings: Doing[]): Promise<Cost[]> {
   for (let round = 0; round < WARM_UP; round += 1) for (const { act } of doings) await act()
   const samples = doings.map((): Cost[] => [])

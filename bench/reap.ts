@@ -15,7 +15,7 @@ const CROWDS = [10, 100, 1000, 2000]
 const REPEATS = 3
 const CRON_SCRIPT = fileURLToPath(new URL('cron-reaper.sh', import.meta.url))
 
-/** A way of reaping, made ready: what is called is measured. */
+/** A method of reaping, ready to run. Only `reap` is measured. */
 type Method = { reap(): Promise<unknown>; end(): Promise<unknown> }
 
 const methods: Record<string, (db: BenchServer) => Promise<Method>> = {
@@ -25,7 +25,7 @@ const methods: Record<string, (db: BenchServer) => Promise<Method>> = {
   'the cron script, with a new psql each time': cron,
 }
 
-/** Time and server CPU until N idle sessions are gone, method by method. */
+/** The time and the server's CPU time until N idle sessions are gone, for each method. */
 export async function reap(): Promise<Table> {
   const db = await benchServer({ max_connections: String(Math.max(...CROWDS) + 50) })
   const rows: Table['rows'] = []
@@ -47,7 +47,10 @@ export async function reap(): Promise<Table> {
   }
 }
 
-/** By turns, so that what the machine does meanwhile falls on all of them; the first round is left out. */
+/**
+ * The methods take turns, so that other load on the machine affects all of them alike. The first round
+ * does not count.
+ */
 async function measureAll(db: BenchServer, crowd: number) {
   const samples = new Map(Object.keys(methods).map((name) => [name, [] as [number, number][]]))
   for (let round = 0; round <= REPEATS; round += 1) {
@@ -125,7 +128,7 @@ async function slotkeeper(db: BenchServer): Promise<Method> {
   const once = (mode: 'reap' | 'observe') =>
     sweep(gate, { target: 'bench', policy: rules, mode }, deadlineIn(SWEEP_MS))
   await once('observe')
-  // A sweep stops signalling in time; a slow server's last sessions are left to the next one.
+  // A sweep stops signalling before its time is up. On a slow server the next sweep ends the rest.
   const all = async () => {
     while ((await once('reap')).report.spared.budget > 0);
   }

@@ -17,7 +17,7 @@ const few: PolicyInput = {
   rules: [{ name: 'idle', state: 'idle', olderThan: '30s' }],
 }
 
-/** None of them meets a session, so that each is tried. */
+/** None of these entries matches a session, except the last rule, so that every entry is tried. */
 const many: PolicyInput = {
   protect: Array.from({ length: PROTECTIONS }, (_, n) => ({
     users: [`other_${n}_*`],
@@ -34,7 +34,7 @@ const many: PolicyInput = {
   ],
 }
 
-/** Deciding and reporting on simulated snapshots, with policies of a usual and of an absurd size. */
+/** Decides and reports on simulated snapshots, with a policy of usual size and one of absurd size. */
 export async function scale(): Promise<Table> {
   const rows: Table['rows'] = []
   for (const [name, input] of [

@@ -15,7 +15,7 @@ export const APP = { user: 'shop_app', password: PASSWORD }
 export const REAPER = { user: 'slotkeeper', password: PASSWORD }
 export const APPLICATION = 'bench'
 
-/** Idle sessions of the application, held by a process of their own. */
+/** Idle sessions of the application, which a separate process holds. */
 export type Held = { closed: Promise<unknown>; release(): Promise<void> }
 
 /** A disposable server with the roles of an application and of the reaper. */
@@ -57,7 +57,7 @@ export async function benchServer(settings: Record<string, string>) {
       return { closed: once(lines, 'line'), release: () => end(child, countApp) }
     },
 
-    /** CPU time of the server's processes so far, those that have ended among them, ms. */
+    /** CPU time of the server's processes so far, including those that have ended, ms. */
     cpuMs: () => serverCpuMs(server.process.pid as number),
 
     async stop() {
@@ -77,7 +77,7 @@ async function end(child: ChildProcess, countApp: () => Promise<number>): Promis
 
 const TICK_MS = 10
 
-/** From the fourth field of `/proc/PID/stat` on (proc(5)). */
+/** The fields of `/proc/PID/stat`, beginning with the fourth (proc(5)). */
 function statOf(pid: string | number): number[] {
   const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
   return text
@@ -86,7 +86,7 @@ function statOf(pid: string | number): number[] {
     .map(Number)
 }
 
-/** CPU time of a process with all of its threads, to 10 ms. */
+/** CPU time of a process with all its threads, ms, to the nearest 10 ms. */
 export function threadsCpuMs(pid: number): number {
   const [, , , , , , , , , , utime = 0, stime = 0] = statOf(pid)
   return (utime + stime) * TICK_MS
@@ -101,13 +101,13 @@ function serverCpuMs(postmaster: number): number {
     try {
       if (statOf(pid)[0] === postmaster) cpuMs += threadsCpuMs(pid)
     } catch {
-      // It has ended since it was listed, and counts among the ended children now.
+      // It has ended since it was listed, and now counts among the ended children.
     }
   }
   return cpuMs
 }
 
-/** CPU time of a process's first thread, ms, to the nanosecond (`/proc/PID/schedstat`). */
+/** CPU time of a process's first thread, ms, with nanosecond precision (`/proc/PID/schedstat`). */
 export function processCpuMs(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
 }

@@ -1,12 +1,12 @@
-// Holds as many idle sessions as asked for, at the least cost that a client can have: a socket, and no
-// driver. Arguments: host, port, role, application name, count. Writes `open` when all are idle and
-// `closed` when the server has ended the last of them; goes when its input ends.
+// Holds idle sessions at the lowest cost that a client can have: a socket, without a driver. Arguments:
+// host, port, role, application name, count. It prints `open` when all sessions are idle, and `closed`
+// when the server has ended the last one. It exits when its input ends.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
 const [, , host = '', port = '', role = '', application = '', count = ''] = process.argv
 const AT_ONCE = 16
-/** Version 3.0 of the protocol. */
+/** Protocol version 3.0. */
 const PROTOCOL = 0x0003_0000
 const READY = Buffer.from('Z\0\0\0\x05I', 'latin1')
 

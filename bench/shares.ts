@@ -3,11 +3,11 @@ import type { Profiler } from 'node:inspector'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** A part of the program, and the time that was spent in it, ms. */
+/** A part of the program, and the time that it took, ms. */
 export type Share = { part: string; ms: number }
 
 const NATIVE_CODE = 'native code: V8, sockets, TLS'
-/** V8's own entries, in words that say what they stand for. */
+/** V8's own entries, in plain words. */
 const NATIVE = new Map([
   ['(idle)', 'waiting'],
   ['(program)', NATIVE_CODE],
@@ -15,9 +15,9 @@ const NATIVE = new Map([
 ])
 
 /**
- * Where the time of a profile went, the largest first: each sample counts for the part whose function
- * was running, not for those that called it.
- * @param partOf the part that a file belongs to, by its URL
+ * The time of a profile by part, the largest first. Each sample counts for the part whose function was
+ * running, not for its callers.
+ * @param partOf returns the part that a file belongs to, by its URL
  */
 export function shares(profile: Profiler.Profile, partOf: (url: string) => string): Share[] {
   const parts = new Map(
@@ -34,14 +34,14 @@ export function shares(profile: Profiler.Profile, partOf: (url: string) => strin
   return [...spent].map(([part, ms]) => ({ part, ms })).sort((a, b) => b.ms - a.ms)
 }
 
-/** A file of the sources or of `node_modules`, by its package or its name. */
+/** The part of a source file or a file in `node_modules`: its package or its name. */
 export function partOfSource(url: string): string {
   if (url.startsWith('node:')) return "Node.js's own modules"
   const packaged = /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1]
   return packaged ?? relative(process.cwd(), fileURLToPath(url))
 }
 
-/** A file of the built bundle, by what takes the most of it. */
+/** The part of a file in the built bundle: the source that takes the most bytes in it. */
 export function partOfBundle(metafile: string): (url: string) => string {
   const { outputs } = JSON.parse(readFileSync(metafile, 'utf8')) as {
     outputs: Record<string, { inputs: Record<string, { bytesInOutput: number }> }>
@@ -51,7 +51,7 @@ export function partOfBundle(metafile: string): (url: string) => string {
     const file = relative(process.cwd(), fileURLToPath(url))
     const inputs = Object.entries(outputs[file]?.inputs ?? {})
     const [largest] = inputs.sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput)
-    // The bundler puts its own helpers into a file without a source.
+    // A file without a source has only the bundler's own helpers.
     if (!largest) return "the bundle's loading of Node.js's modules"
     const family = /node_modules\/(@[^/]+|[^/]+)/.exec(largest[0])?.[1]
     if (family === '@aws-sdk' || family === '@smithy') return 'the AWS SDK'

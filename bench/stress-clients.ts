@@ -1,6 +1,6 @@
-// The applications of the stress, in a process of their own: what they do must not wait for the
-// reaper under test, nor the reaper for them. Arguments: a JSON text of the type `Load`, and a
-// connection URL. Writes one JSON text of the type `Told` when its time is up.
+// The applications of the stress test. They run in a separate process, so that they and the reaper under
+// test do not wait for each other. Arguments: JSON of the type `Load`, and a connection URL. When the time
+// is up, the process prints JSON of the type `Told`.
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -14,11 +14,11 @@ export type Load = {
   forMs: number
 }
 
-/** What the clients were told by the server. */
+/** What the server told the clients. */
 export type Told = {
-  /** Queries that were sent and answered by the session's end alone, no statement having begun. */
+  /** Queries that got no answer except the end of the session, before any statement had begun. */
   unanswered: number
-  /** What the server said it had committed, one entry a transaction. */
+  /** What the server said that it committed, one entry for each transaction. */
   acknowledged: string[]
 }
 
@@ -56,7 +56,7 @@ const kinds: Work[] = [
   },
 ]
 
-/** Transactions with gaps between them, until time is up or the session has ended. */
+/** Runs transactions with gaps between them, until the time is up or the session has ended. */
 async function live(client: Client, name: string, ended: () => boolean): Promise<void> {
   for (let turn = 0; ; turn += 1) {
     await pause(Math.random() * gapMs)
@@ -76,7 +76,7 @@ async function live(client: Client, name: string, ended: () => boolean): Promise
   }
 }
 
-/** One client, which connects again whenever its session was ended. */
+/** One client. It connects again whenever its session was ended. */
 async function work(number: number): Promise<void> {
   for (let life = 0; performance.now() < until; life += 1) {
     const client = new Client({ connectionString: url, application_name: 'stress' })
@@ -86,7 +86,7 @@ async function work(number: number): Promise<void> {
     })
     await client.connect()
     await live(client, `${number}.${life}`, () => ended)
-    // It may have been ended already.
+    // The server may have ended the session already.
     await client.end().catch(() => undefined)
   }
 }

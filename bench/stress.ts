@@ -5,7 +5,7 @@ import type { Client, Pool } from 'pg'
 import type { Server } from '../stand-ins/postgres.ts'
 import type { Load, Told } from './stress-clients.ts'
 
-/** For a server whose log tells what each process was doing when its signal reached it. */
+/** Server settings with which the log shows what each process was doing when its signal arrived. */
 export const STRESS_SETTINGS = {
   log_line_prefix: '%n|%p|%v|',
   log_connections: 'on',
@@ -16,38 +16,38 @@ export const STRESS_SETTINGS = {
 /** A superuser's connection. */
 export type Admin = Client | Pool
 
-/** What came of the applications' work, as they were told and as the ledger has it. */
+/** The result of the applications' work: what they were told, and what the ledger contains. */
 export type Work = {
-  /** Queries that were answered by the session's end alone, where the clients tell. */
+  /** Queries that got no answer except the end of the session. Undefined if the clients do not report it. */
   unanswered?: number
   committed: number
-  /** Committed as the client was told, and not found afterwards. */
+  /** Commits that the server confirmed to the client, but that are not in the ledger. */
   lost: number
 }
 
-/** What the server's own log says of the sessions that were ended, and what came of the work. */
+/** What the server's log says about the sessions that were ended, and the result of the work. */
 export type Toll = {
   reaped: number
-  /** The process was executing a statement, or inside a transaction, when its signal reached it. */
+  /** Sessions whose process was executing a statement, or in a transaction, when the signal arrived. */
   busy: number
-  /** Ended before it had been idle for the rule's age. */
+  /** Sessions that were ended before they had been idle for the rule's age. */
   young: number
-  /** The client had sent its next query already; it had not begun. Undefined where none tells. */
+  /** Sessions whose client had already sent its next query, which had not begun. Undefined if not reported. */
   onTheWire?: number
 } & Pick<Work, 'committed' | 'lost'>
 
 const CLIENTS = fileURLToPath(new URL('stress-clients.ts', import.meta.url))
-/** The server's log rounds its instants to this, ms. */
+/** The server's log rounds its timestamps to this, ms. */
 const CLOCK_MS = 1
 const IDLE_SINCE = /^LOG: {2}(duration|connection authorized)/
 const ENDED =
   /^FATAL: {2}terminating connection due to (administrator command|idle-session timeout)/
-/** A virtual transaction id whose second part counts. */
+/** A virtual transaction id whose second part is not 0. */
 const IN_TRANSACTION = /\/[1-9]/
-/** Appears in the log after all that came before it. */
+/** When this statement appears in the log, everything before it is in the log too. */
 const LAST_WORDS = "select 'the stress is over'"
 
-/** Runs `reap` again and again for as long as the applications work, and counts whom it hits. */
+/** Runs `reap` again and again while the applications work, and counts which sessions it hits. */
 export async function stress(
   { server, admin }: { server: Server; admin: Admin },
   ageMs: number,
@@ -66,7 +66,7 @@ export async function stress(
   return { ...toll, ...onTheWire, committed, lost }
 }
 
-/** Applications of many kinds, which write what they commit into a ledger; made for `user`. */
+/** Runs applications of many kinds as `user`. They write everything that they commit into a ledger. */
 export async function applications(
   admin: Admin,
   { user, url }: { user: string; url: string },
@@ -89,7 +89,7 @@ export async function makeLedger(admin: Admin, user: string): Promise<void> {
   )
 }
 
-/** Follows the log: the last moment of work of each process, and how it stood when it was ended. */
+/** Follows the log: when each process last worked, and what it was doing when it was ended. */
 function watchLog({ log }: Server, ageMs: number) {
   const toll = { reaped: 0, busy: 0, young: 0, busyAtBegin: 0 }
   const idleSince = new Map<string, number>()
@@ -107,7 +107,7 @@ function watchLog({ log }: Server, ageMs: number) {
     const atMs = Number(seconds) * 1000
     if (IDLE_SINCE.test(said)) idleSince.set(pid, atMs)
     if (ENDED.test(said)) end(pid, atMs, IN_TRANSACTION.test(transaction))
-    // Follows the error's line, and only where a statement was being executed.
+    // The server logs this line after the error, and only if a statement was running.
     if (said.startsWith('STATEMENT:') && endedIdle.delete(pid)) {
       toll.busy += 1
       toll.busyAtBegin += 1

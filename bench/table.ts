@@ -1,9 +1,9 @@
 import { cpus, totalmem } from 'node:os'
 
-/** What one bench measured. */
+/** The result of one benchmark. */
 export type Table = { title: string; columns: string[]; rows: (string | number)[][] }
 
-/** A table with when and where it was measured. */
+/** A table, and when and where it was measured. */
 export type Result = Table & { date: string; machine: string }
 
 export function dated(table: Table): Result {
@@ -16,7 +16,7 @@ export function dated(table: Table): Result {
   }
 }
 
-/** The text of a table in the documents. */
+/** The table as the documents contain it. */
 export function markdown({ title, columns, rows, date, machine }: Result): string {
   const line = (cells: (string | number)[]) => `| ${cells.join(' | ')} |`
   return [
@@ -29,8 +29,8 @@ export function markdown({ title, columns, rows, date, machine }: Result): strin
 }
 
 /**
- * Replaces the table between its marks in a document.
- * @throws Error where the document has no such marks: the table would be lost
+ * Puts a table between its marks in a document.
+ * @throws Error if the document has no such marks: the table would be lost
  */
 export function quote(document: string, name: string, table: string): string {
   const mark = new RegExp(`(<!-- bench ${name} -->\n)[^]*?(<!-- end -->)`)

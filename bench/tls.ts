@@ -3,7 +3,7 @@ import { chownSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client } from 'pg'
 
-/** Gives a server a certificate for `localhost`, and switches TLS on; returns the authority's file. */
+/** Gives a server a certificate for `localhost` and enables TLS. Returns the authority's file. */
 export async function serveTls(admin: Client): Promise<string> {
   const { rows } = await admin.query<{ data_directory: string }>('show data_directory')
   const folder = rows[0]?.data_directory ?? ''

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 const DEBIAN = '/usr/lib/postgresql'
 
 /**
- * The folder of `psql` and `pgbench`, which the npm packages of PostgreSQL lack.
+ * The folder of `psql` and `pgbench`, which are not in the npm packages of PostgreSQL.
  * @throws Error that says how to get them
  */
 export function postgresTools(): string {
@@ -15,7 +15,7 @@ export function postgresTools(): string {
   throw new Error('psql and pgbench are missing: apt-get install postgresql')
 }
 
-/** Runs a command to its end; what it wrote to its standard output. Its errors are shown. */
+/** Runs a command to its end and returns its standard output. Its standard error is shown. */
 export async function run(
   command: string,
   args: string[],

@@ -19,11 +19,11 @@ import { postgresTools, run } from './tools.ts'
 
 const AGE_MS = 500
 const GAP_MS = 600
-/** pgbench does not connect again, so its gaps go beyond the rule's age only now and then. */
+/** pgbench does not connect again, so its gaps exceed the rule's age only rarely. */
 const PGBENCH_GAP_MS = 525
 const CLIENTS = 64
 const FOR_MS = 15_000
-/** So many turns, and each of Slotkeeper's so long, that it reaps ten thousand sessions. */
+/** The number and the length of Slotkeeper's turns are chosen so that it reaps ten thousand sessions. */
 const TURNS = 8
 const TURN_MS = 4 * FOR_MS
 
@@ -32,7 +32,7 @@ const PGBENCH_SCRIPT = fileURLToPath(new URL('pgbench.sql', import.meta.url))
 
 type Reap = () => Promise<unknown>
 
-/** Whom each method of reaping hits while many clients work with gaps around the rule's age. */
+/** Which sessions each method of reaping hits while many clients work with gaps around the rule's age. */
 export async function wrongful(): Promise<Table> {
   const db = await benchServer(STRESS_SETTINGS)
   const { admin, server } = db
@@ -58,7 +58,7 @@ export async function wrongful(): Promise<Table> {
     await count('one select-and-kill statement', clients(FOR_MS), () =>
       admin.query(old.replace('select pid', 'select pg_terminate_backend(pid)')),
     )
-    // What is on the wire hangs on how busy the machine is, so the two take turns.
+    // How many queries are on the wire depends on the load of the machine, so the two methods take turns.
     const timeout: Toll[] = []
     const sweeps: Toll[] = []
     for (let turn = 0; turn < TURNS; turn += 1) {
@@ -107,7 +107,7 @@ function reaper(db: BenchServer) {
   }
 }
 
-/** As a superuser, which a cron script on the server's own machine often is. */
+/** Runs the cron script as a superuser, as a script on the server's own machine often does. */
 function cron(server: Server, crowd: number): Reap {
   const env = {
     AGE: `${AGE_MS} ms`,
@@ -121,7 +121,7 @@ function cron(server: Server, crowd: number): Reap {
   return () => run('sh', [CRON_SCRIPT], env)
 }
 
-/** A client of pgbench gives up when its session is ended, so it is started again and again. */
+/** A pgbench client gives up when its session is ended, so pgbench is started again and again. */
 async function pgbench(server: Server, admin: Client, mode: string[]): Promise<Work> {
   await makeLedger(admin, APP.user)
   const until = performance.now() + FOR_MS

@@ -3,21 +3,21 @@ import type { Session, Snapshot } from '../lambda/core/session.ts'
 import type { Waiting } from '../lambda/postgres/blocking.ts'
 import { groupBy } from './group.ts'
 
-/** What one pool holds. */
+/** How many slots one pool holds, and for how long. */
 export type Holding = {
   pool: Pool
   sessions: number
   idle: number
-  /** The longest idle; NULL where none is idle. */
+  /** The longest idle time, s. NULL if no session is idle. */
   oldestIdleSeconds: number | null
-  /** When the first of its sessions was opened, s since the epoch. */
+  /** When its oldest session was opened, s since the epoch. */
   since: number
 }
 
-/** A session that idles in a transaction, and who waits for it. */
+/** A session that is idle in a transaction, and the sessions that wait for it. */
 export type Sleeper = { session: Session; waiting: { session: Session; seconds: number | null }[] }
 
-/** The pools, those with most sessions first; the sweep's own session is none. */
+/** The pools, the one with the most sessions first. The sweep's own session is left out. */
 export function findHoldings({ sessions, ownPid }: Snapshot): Holding[] {
   const others = sessions.filter(({ pid }) => pid !== ownPid)
   return groupBy(others, poolOf)
@@ -41,8 +41,9 @@ export function sleeps({ state }: Session): boolean {
 }
 
 /**
- * Those that idle in a transaction: who keeps most others waiting first, then the longest. Who waits
- * for one that itself waits for a sleeper waits for the sleeper.
+ * The sessions that are idle in a transaction: the one that most sessions wait for first, then the one
+ * that has been idle longest. Waiting is transitive: if A waits for B, and B waits for a sleeper, then A
+ * waits for the sleeper too.
  */
 export function findSleepers({ sessions }: Snapshot, waiting: Waiting[]): Sleeper[] {
   const byPid = new Map(sessions.map((session) => [session.pid, session]))
@@ -60,7 +61,7 @@ export function findSleepers({ sessions }: Snapshot, waiting: Waiting[]): Sleepe
     .sort((a, b) => b.waiting.length - a.waiting.length || ageOf(b.session) - ageOf(a.session))
 }
 
-/** All that a process waits for, directly or behind others. */
+/** Every process that this one waits for, directly or through others. */
 function reach(start: number, blockersOf: Map<number, number[]>): Set<number> {
   const reached = new Set<number>()
   const open = [start]
@@ -78,7 +79,7 @@ export function ageOf({ ageSeconds }: Pick<Session, 'ageSeconds'>): number {
   return ageSeconds ?? 0
 }
 
-/** Of thousands of numbers, for which arguments would not do. */
+/** The maximum. `Math.max(...numbers)` would fail with many thousands of arguments. */
 export function greatest(numbers: number[]): number {
   return numbers.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
 }

@@ -23,17 +23,17 @@ export type Source = { url?: string; secretArn?: string }
 
 export type Connection = { target: string; credentials: ReadCredentials; tls: Tls }
 
-/** Where libpq looks for a server's socket: the folder of Debian and of Red Hat, and its own default. */
+/** Where libpq looks for a server's Unix socket: on Debian and Red Hat, and by its own default. */
 const SOCKET_FOLDERS = ['/var/run/postgresql', '/tmp']
 
 /**
- * Finds out where to connect: `--url`, `--secret-arn`, `DATABASE_URL`, or the PG* variables. A URL, the
- * variables, the service file and the password file mean what libpq says they mean.
- * @throws SlotkeeperError of kind `settings` where none is given or one is not understood
+ * Reads where to connect from `--url`, `--secret-arn`, `DATABASE_URL`, or the PG* variables. A URL, the
+ * variables, the service file and the password file have the same meaning as in libpq.
+ * @throws SlotkeeperError of kind `settings` if no server is given, or a setting can't be used
  */
 export function readConnection({ url, secretArn }: Source, env: Parameters): Connection {
   if (url !== undefined && secretArn !== undefined) {
-    throw usage('--url and --secret-arn exclude each other; expected one of them')
+    throw usage('--url and --secret-arn exclude each other; give only one of them')
   }
   if (secretArn !== undefined) {
     return {
@@ -50,19 +50,21 @@ export function readConnection({ url, secretArn }: Source, env: Parameters): Con
   const sslmode = parameters.sslmode ?? (isPlain(host, parameters) ? 'disable' : 'verify-full')
   const tls = readTls({ ...parameters, sslmode: host.startsWith('/') ? 'disable' : sslmode }, home)
   if (!tls && parameters.channel_binding === 'require') {
-    throw usage('channel_binding: "require" needs TLS, and there is none by sslmode or on a socket')
+    throw usage(
+      'channel_binding: "require" needs TLS, but this connection has none (sslmode=disable, or a Unix socket)',
+    )
   }
   return { target: `${host}:${port}`, credentials: async () => place, tls }
 }
 
-/** What the URL says, then its service's section, then the variables: the first that says it counts. */
+/** The URL wins over the service's section, which wins over the variables. */
 function gather(text: string | undefined, env: Parameters): Parameters {
   const given = text === undefined ? {} : parseUri(text)
   const variables = fromEnvironment(env)
   const service = given.service || variables.service
   if (text === undefined && !service && !variables.host && !variables.hostaddr) {
     throw usage(
-      'no server given; expected --url, --secret-arn, DATABASE_URL, or PGHOST and the other PG* variables',
+      'no server given; expected --url, --secret-arn, DATABASE_URL, or PGHOST with the other PG* variables',
     )
   }
   const file = given.servicefile || variables.servicefile
@@ -70,7 +72,7 @@ function gather(text: string | undefined, env: Parameters): Parameters {
   return { ...variables, ...ofService, ...given }
 }
 
-/** The user's own file comes first; without one, or without the service in it, the machine's. */
+/** Looks in the user's own file first. If the service is not there, looks in the machine's file. */
 function serviceOf(service: string, named: string | undefined, env: Parameters): Parameters {
   const home = homeOf(env)
   const own = named || (home && join(home, '.pg_service.conf'))
@@ -81,11 +83,11 @@ function serviceOf(service: string, named: string | undefined, env: Parameters):
     if (found) return found
   }
   throw usage(
-    `service ${JSON.stringify(service)} is not defined; expected it in ~/.pg_service.conf, or in a file by PGSERVICEFILE or PGSYSCONFDIR`,
+    `service ${JSON.stringify(service)} is not defined; expected it in ~/.pg_service.conf, in the file that PGSERVICEFILE names, or in pg_service.conf in the folder that PGSYSCONFDIR names`,
   )
 }
 
-/** Whom to reach, as whom, and with what; libpq's defaults where nothing is said. */
+/** Server, role, password and database, with libpq's defaults. */
 function readPlace(parameters: Parameters, home: string): Credentials {
   const { hostaddr = '', port: portText = '', require_auth = '' } = parameters
   if (portText !== '' && !isPort(portText)) {
@@ -105,7 +107,7 @@ function readPlace(parameters: Parameters, home: string): Credentials {
     user,
     password: parameters.password || passwordOf(parameters.passfile, lookUp, home),
     database,
-    // Of a role's own name there is a database by chance only.
+    // libpq's default is a database with the role's name, which often does not exist.
     ...(named === undefined && { secondDatabase: DEFAULT_DATABASE }),
     ...(require_auth && { methods: readMethods(require_auth) }),
   }
@@ -117,7 +119,9 @@ function readHost({ host = '', hostaddr = '' }: Parameters, port: number): strin
     throw usage(`hostaddr: found ${JSON.stringify(hostaddr)}; expected an IP address`)
   }
   if (host.startsWith('@')) {
-    throw usage('host: a socket in the abstract namespace is not supported; expected a folder')
+    throw usage(
+      'host: a socket in the abstract namespace is not supported; expected the folder of a socket',
+    )
   }
   if (host !== '' || hostaddr !== '') return host || hostaddr
   return (
@@ -125,7 +129,7 @@ function readHost({ host = '', hostaddr = '' }: Parameters, port: number): strin
   )
 }
 
-/** Whether TLS is of no use, as the connection stays on this machine, and nothing asks for it. */
+/** Whether to connect without TLS: the connection stays on this machine, and no setting asks for TLS. */
 function isPlain(host: string, parameters: Parameters): boolean {
   const asked = ['sslrootcert', 'sslcrl', 'sslcert', 'ssl_min_protocol_version']
   return (
@@ -146,7 +150,7 @@ function homeOf({ HOME }: Parameters): string {
   return HOME || (systemUser()?.homedir ?? '')
 }
 
-/** In a container the user may have a number and no name. */
+/** Undefined in a container whose user has a number and no name. */
 function systemUser() {
   try {
     return userInfo()

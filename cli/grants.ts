@@ -11,7 +11,7 @@ const CONNECT_MS = 5_000
 
 export type GrantsOptions = Source & { role: string; iam?: boolean }
 
-/** Prints the SQL that makes the least role on this server, and runs none of it. */
+/** Prints the SQL that creates the role with the least privileges on this server. Runs none of it. */
 export async function runGrants(options: GrantsOptions): Promise<number> {
   checkRole(options.role)
   const { credentials, tls } = readConnection(options, process.env)
@@ -22,12 +22,12 @@ export async function runGrants(options: GrantsOptions): Promise<number> {
     const { role, iam } = options
     const server = await readServerKind(link, role)
     writeOut(
-      `-- The least role for Slotkeeper on PostgreSQL ${Math.floor(server.serverVersion / 10000)}${server.onRds ? ', RDS' : ''}. Run it as an administrator, in the database that the sweep connects to.`,
+      `-- Creates the role with the least privileges that Slotkeeper needs, on PostgreSQL ${Math.floor(server.serverVersion / 10000)}${server.onRds ? ', RDS' : ''}. Run this as an administrator, in the database that the sweep connects to.`,
     )
     writeOut(createRole(role))
     if (!iam)
       writeOut(
-        `-- In psql, sets the password of a new role without logging it: \\password ${printable(role)}`,
+        `-- If the role is new, set its password in psql, which does not log it: \\password ${printable(role)}`,
       )
     for (const { sql, purpose, essential } of grants({
       role,
@@ -42,12 +42,12 @@ export async function runGrants(options: GrantsOptions): Promise<number> {
   }
 }
 
-/** PostgreSQL takes no empty name, and cuts a long one off: the grants would be for another role. */
+/** PostgreSQL refuses an empty name, and truncates a long one: the grants would go to another role. */
 function checkRole(role: string): void {
   const bytes = Buffer.byteLength(role)
   if (bytes > 0 && bytes <= MOST_NAME_BYTES) return
   throw new SlotkeeperError(
     'settings',
-    `--role: found a name of ${bytes} bytes; expected one of 1 to ${MOST_NAME_BYTES}, as PostgreSQL keeps no more`,
+    `--role: found a name of ${bytes} bytes; expected 1 to ${MOST_NAME_BYTES} bytes, because PostgreSQL truncates longer names`,
   )
 }

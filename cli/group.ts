@@ -1,4 +1,4 @@
-/** Those that have one key together, in the order of their first; `Map.groupBy` begins with Node.js 21. */
+/** Groups items by key, in the order of first appearance. `Map.groupBy` needs Node.js 21. */
 export function groupBy<T>(items: T[], keyOf: (item: T) => string): [string, [T, ...T[]]][] {
   const groups = new Map<string, [T, ...T[]]>()
   for (const item of items) {

@@ -30,42 +30,82 @@ const exitCodes: Record<Kind, number> = {
 }
 
 guardOutput(EXIT_REFUSED)
-// The SDK warns on Node.js 20 that a later version will want 22. That is for this package's maintainers, not for
-// its users. The switch is the SDK's own, and hides this warning alone.
+// On Node.js 20 the SDK warns that a later version will need 22. The warning is for the maintainers of this
+// package, not for its users. The SDK's own variable hides this warning only.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true'
 
 const program = new Command('slotkeeper')
-  .description('Keeps the connection slots of managed PostgreSQL free.')
+  .description(
+    'Keeps the connection slots of managed PostgreSQL free: ends idle sessions by a written policy.',
+  )
   .version(readVersion())
   .exitOverride()
   .showSuggestionAfterError()
+  .addHelpText(
+    'after',
+    `
+Try it without a server:  slotkeeper rehearse
+Look at your server:      slotkeeper sweep --url postgres://USER:PASSWORD@HOST:5432/DATABASE
+Help for one command:     slotkeeper sweep --help
+
+Exit codes: 0 success; 1 failed, or the server refused to end a session;
+2 wrong usage or settings; 3 could not connect or log in to the server.`,
+  )
 
 withServer(program.command('sweep'))
-  .description('one sweep: look, decide by the policy, report, and reap where --reap is given')
+  .summary('look at one server once; end idle sessions only with --reap')
+  .description(
+    'Looks at one server once. Shows which sessions hold the connection slots, and which of them the policy would end. Ends no session unless you give --reap.',
+  )
   .option(
     '--policy <file>',
-    'the policy, as JSON; or incident: idle over 30 s, and all idle beyond 5. Default: incident',
+    'a policy file (JSON), or the name of the built-in policy, "incident": it ends each session that is idle for over 30 s, and every idle session when more than 5 are idle (default: incident)',
   )
-  .option('--observe', 'look and decide, but reap nobody (default)')
-  .option('--reap', 'end whom the policy condemns; needs --policy')
-  .option('--all', 'list every session, where else those of a pool are one line')
+  .option('--observe', 'only show which sessions the policy would end (default)')
+  .option('--reap', 'end the sessions that the policy selects; needs --policy')
+  .option('--all', 'print one line for each session (default: one line for each pool)')
   .option('--json', 'print the report as JSON')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  slotkeeper sweep --url postgres://slotkeeper:PASSWORD@HOST:5432/postgres
+  slotkeeper sweep --policy policy.json --reap`,
+  )
   .action(async (options: SweepOptions) => {
     process.exitCode = await runSweep(options)
   })
 
 withServer(program.command('grants'))
-  .description("print the SQL that makes the least role for this server's version")
-  .option('--role <name>', 'the role to make', 'slotkeeper')
-  .option('--iam', 'the role logs in with IAM tokens')
+  .summary('print the SQL that creates the database role')
+  .description(
+    'Connects to the server, and prints the SQL that creates a role with the least privileges that Slotkeeper needs there. Runs none of this SQL: review it, then run it as an administrator.',
+  )
+  .option('--role <name>', 'the role to create', 'slotkeeper')
+  .option('--iam', 'let the role log in with IAM tokens (default: with a password)')
+  .addHelpText(
+    'after',
+    `
+Example:
+  slotkeeper grants --url postgres://postgres:PASSWORD@HOST:5432/postgres`,
+  )
   .action(async (options: GrantsOptions) => {
     process.exitCode = await runGrants(options)
   })
 
 program
   .command('rehearse')
-  .description('the incident and its end, on a disposable real PostgreSQL')
-  .option('--verbose', 'print the stack of an error')
+  .summary('play an incident on a disposable PostgreSQL (45 s)')
+  .description(
+    'Starts a disposable PostgreSQL on this machine, fills it with leaked connections, and shows how Slotkeeper frees its slots. Takes about 45 s, touches no other server, and leaves nothing behind.',
+  )
+  .option('--verbose', 'print the stack trace of an error')
+  .addHelpText(
+    'after',
+    `
+Example:
+  slotkeeper rehearse`,
+  )
   .action(async () => {
     process.exitCode = await rehearse()
   })
@@ -76,29 +116,32 @@ try {
   process.exitCode = fail(error)
 }
 
-/** The options of every verb that connects with a server. */
+/** The options of every command that connects to a server. */
 function withServer(command: Command): Command {
   return command
-    .option('--url <url>', 'the server; default: DATABASE_URL, or the PG* variables')
-    .option('--secret-arn <arn>', 'take the credentials from a Secrets Manager secret')
-    .option('--verbose', 'print the stack of an error')
+    .option('--url <url>', 'the server (default: DATABASE_URL, or the PG* variables of libpq)')
+    .option(
+      '--secret-arn <arn>',
+      'a Secrets Manager secret with the host, the role and its password; instead of --url',
+    )
+    .option('--verbose', 'print the stack trace of an error')
 }
 
-/** Of `package.json`; one level below it stand both the sources of this file and its built form. */
+/** Reads `package.json`. Both this source file and its built form are one folder below it. */
 function readVersion(): string {
   const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
   return (JSON.parse(manifest) as { version: string }).version
 }
 
-/** One readable line on stderr, the same for programs on stdout under `--json`, and the exit code. */
+/** Prints one line on stderr, and with `--json` the same as JSON on stdout. Returns the exit code. */
 function fail(error: unknown): number {
-  // Asking for help is no error.
+  // Commander throws for --help and --version too.
   if (error instanceof CommanderError && error.exitCode === 0) return 0
   const message = messageOf(error)
   if (process.argv.includes('--json')) {
     writeOut(safeJson({ error: { kind: kindOf(error), message: message.replace(/^error: /, '') } }))
   }
-  // Commander has printed its own line.
+  // Commander has already printed its own line.
   if (error instanceof CommanderError) return EXIT_USAGE
   process.stderr.write(`slotkeeper: ${printable(message)}\n`)
   if (process.argv.includes('--verbose')) writeStacks(error)
@@ -107,7 +150,7 @@ function fail(error: unknown): number {
 
 function kindOf(error: unknown): Kind {
   if (error instanceof SlotkeeperError) return error.kind
-  // As the function calls what nobody has foreseen.
+  // The function uses the same kind for an error that no code expects.
   return error instanceof CommanderError ? 'settings' : 'unexpected'
 }
 

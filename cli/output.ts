@@ -1,8 +1,8 @@
 import { messageOf } from '../lambda/errors.ts'
 
 /**
- * Tells in one line where the output could not be written, as into a closed pipe or onto a full disk,
- * and has the process end with an exit code. What is under way comes to its end.
+ * Handles output that can't be written, for example to a closed pipe or a full disk. It prints one line
+ * on stderr and sets the exit code. The work in progress continues to its end.
  */
 export function guardOutput(exitCode: number): void {
   process.stdout.once('error', (error) => {
@@ -12,7 +12,7 @@ export function guardOutput(exitCode: number): void {
     })
   })
   for (const stream of [process.stdout, process.stderr]) {
-    // What comes after the first one is of the same cause, and of an error on stderr nobody is left to hear.
+    // Later errors have the same cause. An error on stderr can't be reported anywhere.
     stream.on('error', () => undefined)
   }
 }

@@ -6,7 +6,7 @@ import { ageOf, findHoldings, findSleepers, greatest, type Sleeper } from './cau
 import { groupBy } from './group.ts'
 import { age, clock, paint, table } from './show.ts'
 
-/** What is seen at a glance; `--all` shows the rest. */
+/** As many lines as one can read at a glance. `--all` shows the rest. */
 export const MOST_LINES = 10
 
 /** The columns that name a pool. */
@@ -16,7 +16,7 @@ export function poolCells({ user, database, application, client }: Pool): string
   return [`${user ?? '-'}@${database ?? '-'}`, application || '-', client]
 }
 
-/** Who holds the slots, or held them before the reap, most first. */
+/** Which pools hold the slots, or held them before the reap. The largest comes first. */
 export function showHoldings(snapshot: Snapshot, verb: 'holds' | 'held', all: boolean): string[] {
   const holdings = findHoldings(snapshot)
   if (holdings.length === 0) return []
@@ -37,13 +37,13 @@ export function showHoldings(snapshot: Snapshot, verb: 'holds' | 'held', all: bo
     ),
     ...(rest.length > 0
       ? [
-          `and ${rest.reduce((sum, { sessions }) => sum + sessions, 0)} more in ${rest.length} pools (--all lists them)`,
+          `and ${rest.reduce((sum, { sessions }) => sum + sessions, 0)} more sessions in ${rest.length} more pools (--all lists them)`,
         ]
       : []),
   ]
 }
 
-/** What idles in a transaction, was not reaped, and who waits for it. */
+/** The sessions that are idle in a transaction and were not reaped, and the sessions that wait for them. */
 export function showSleepers(
   snapshot: Snapshot,
   waiting: Waiting[] | string,
@@ -71,13 +71,13 @@ export function showSleepers(
         ...poolCells(session),
       ]),
     ),
-    ...(isKnown ? [] : [`What they block could not be read: ${printable(waiting)}`]),
+    ...(isKnown ? [] : [`Could not read which sessions they block: ${printable(waiting)}`]),
     ...(hidden > 0 ? [`and ${hidden} more (--all lists them)`] : []),
     ...shown.filter(({ waiting }) => waiting.length > 0).flatMap(showWaiting),
   ]
 }
 
-/** The other side of each block, by pool. */
+/** The sessions that one sleeper blocks, by pool. */
 function showWaiting({ session: { pid }, waiting }: Sleeper): string[] {
   const pools = groupBy(waiting, ({ session }) => poolCells(session).join(' '))
   return pools.map(([pool, members]) => {

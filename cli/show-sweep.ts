@@ -11,21 +11,21 @@ import { groupBy } from './group.ts'
 import { age, entryWords, paint, slotsBar, table } from './show.ts'
 import { MOST_LINES, POOL_HEAD, poolCells, showHoldings, showSleepers } from './show-causes.ts'
 
-/** One sweep, and what the person who asked for it has to know of it. */
+/** One sweep, and what is needed to show it. */
 export type Shown = {
   report: Report
   snapshot: Snapshot
   verdicts: Verdict[]
   policy: Policy
-  /** A file, or the name of a policy; undefined where none was given. */
+  /** A file or the name of a policy. Undefined if the caller gave none. */
   policyName: string | undefined
-  /** Or why they could not be read. */
+  /** The sessions that wait for a lock, or the reason why they could not be read. */
   waiting: Waiting[] | string
-  /** Each session on a line of its own. */
+  /** Whether to print one line for each session instead of each pool. */
   all: boolean
 }
 
-/** As the person reads it who was just woken: what was done, why it is full, and whom the policy means. */
+/** Ordered for an engineer who was just paged: what was done, why the server is full, which sessions the policy selects. */
 export function showSweep(shown: Shown): string {
   const { report, snapshot, policy, waiting, all } = shown
   return [
@@ -35,7 +35,7 @@ export function showSweep(shown: Shown): string {
     ...showSleepers(snapshot, waiting, report.reaped, all),
     ...(hasSleeperRule(policy) || !snapshot.sessions.some(sleeps)
       ? []
-      : ['No rule of this policy is for sessions that idle in a transaction.']),
+      : ['This policy has no rule for sessions that are idle in a transaction.']),
     ...showRules(report, policy),
     ...showUnmatched(report, policy, all),
     ...showVictims(shown),
@@ -75,7 +75,7 @@ function hasSleeperRule({ rules }: Policy): boolean {
 
 function showNext({ report, policyName = INCIDENT }: Shown): string[] {
   if (report.wouldReap.length === 0) return []
-  return ['', `No session was ended. To end them: --reap --policy ${printable(policyName)}`]
+  return ['', `No session was ended. To end them, add: --reap --policy ${printable(policyName)}`]
 }
 
 function showServer({ target, server, entry, durationMs, slots, sessions }: Report): string[] {
@@ -90,7 +90,7 @@ function showServer({ target, server, entry, durationMs, slots, sessions }: Repo
   const states = counted.filter(([count]) => count > 0).map(([count, state]) => `${count} ${state}`)
   return [
     '',
-    `${printable(target)}, PostgreSQL ${Math.floor(version / 10000)}.${version % 10000}, came in ${entryWords[entry]}, ${durationMs} ms`,
+    `${printable(target)}, PostgreSQL ${Math.floor(version / 10000)}.${version % 10000}, connected ${entryWords[entry]}, ${durationMs} ms`,
     `${slotsBar(slots, 40)}  ${slots.usedPercent} %: ${slots.used} of ${slots.max - slots.reserved} slots (+ ${slots.reserved} reserved)`,
     `${sessions.total} sessions: ${states.join(', ')}`,
   ]
@@ -101,14 +101,14 @@ function showRules({ mode, rules, wouldReap }: Report, policy: Policy): string[]
   const condemned = (name: string) => wouldReap.filter(({ rule }) => rule === name).length
   return [
     '',
-    paint('bold', 'Rules, of which the first that a session meets decides'),
+    paint('bold', 'Rules (the first rule that a session matches decides)'),
     table(
-      ['rule', 'meant for', '>matched', 'due', mode === 'observe' ? '>would reap' : '>reaped'],
+      ['rule', 'selects', '>matched', 'due', mode === 'observe' ? '>would reap' : '>reaped'],
       rules
         .filter(({ name, matched }) => described.has(name) || matched > 0)
         .map(({ name, matched, due, reaped }) => [
           name,
-          described.get(name) ?? 'left by earlier runs of Slotkeeper',
+          described.get(name) ?? 'left by an earlier run of Slotkeeper',
           String(matched),
           due ? 'yes' : 'no',
           String(mode === 'observe' ? condemned(name) : reaped),
@@ -117,17 +117,19 @@ function showRules({ mode, rules, wouldReap }: Report, policy: Policy): string[]
   ]
 }
 
-/** What of the policy is for nobody: a mistake, or somebody who is not connected now. */
+/** The entries of the policy that match no session: a mistake, or their sessions are not connected now. */
 function showUnmatched(report: Report, policy: Policy, all: boolean): string[] {
-  // A scope that meets nobody stands in a warning of its own.
+  // A scope that matches no session has a warning of its own.
   const unmatched = report.unmatched.filter((path) => report.inScope > 0 || !/^scope/.test(path))
   const shown = all ? unmatched : unmatched.slice(0, MOST_LINES)
   const rest = unmatched.length - shown.length
   return [
     ...shown.map((path) =>
-      paint('yellow', `No session meets ${printable(showEntry(policy, path))}.`),
+      paint('yellow', `No session matches ${printable(showEntry(policy, path))}.`),
     ),
-    ...(rest > 0 ? [`Nor ${rest} more entries of the policy (--all lists them).`] : []),
+    ...(rest > 0
+      ? [`No session matches ${rest} more entries of the policy (--all lists them).`]
+      : []),
   ]
 }
 
@@ -138,7 +140,7 @@ function describeRule({ state, olderThan, when, action }: Rule): string {
       ? []
       : [`more than ${when.slotsUsedOver} % of the slots are used`]),
   ]
-  const once = conditions.length > 0 ? `, once ${conditions.join(' and ')}` : ''
+  const once = conditions.length > 0 ? `, if ${conditions.join(' and ')}` : ''
   return `${state} for ${age(olderThan)}${once}${action === 'cancel' ? ' (cancel)' : ''}`
 }
 
@@ -175,7 +177,7 @@ function showSpared({ report, verdicts, all }: Shown): string[] {
   const spared = verdicts.filter((verdict) => verdict.verdict === 'spare')
   const late = lateLines(report, spared)
   if (spared.length === 0) return late.length > 0 ? ['', ...late] : []
-  const title = paint('cyan', `Spared ${spared.length} that met a rule`)
+  const title = paint('cyan', `Spared ${spared.length} that matched a rule`)
   if (all) {
     const rows = spared.map(({ session, rule, why }) => [
       String(session.pid),
@@ -223,24 +225,24 @@ function showRefused({ report, verdicts, all }: Shown): string[] {
 
 const UNKNOWN: Pool = { user: null, database: null, application: '', client: '' }
 
-/** Rows that begin with a count, the greatest first. */
+/** Sorts rows by the count in their first cell, the greatest first. */
 function byCount(rows: string[][]): string[][] {
   return [...rows].sort((a, b) => Number(b[0]) - Number(a[0]))
 }
 
-/** From the shortest to the longest, or the one that both are. */
+/** The range of ages, or one age if all are shown alike. */
 function span(ages: number[]): string {
   const [least, most] = [age(-greatest(ages.map((seconds) => -seconds))), age(greatest(ages))]
   return least === most ? most : `${least} to ${most}`
 }
 
-/** What became of those that were to be reaped, and were spared when their turn came. */
+/** Why a session that the policy selected was spared after the snapshot. */
 const lateWords = {
-  changed: 'changed between the look and the signal',
-  gone: 'gone between the look and the signal',
-  advisoryLock: 'took an advisory lock between the look and the signal',
-  replicationSlot: 'took a replication slot in use between the look and the signal',
-  budget: 'not reached before the sweep had to end; the next one goes on',
+  changed: 'changed after the snapshot',
+  gone: 'had already ended',
+  advisoryLock: 'took an advisory lock after the snapshot',
+  replicationSlot: 'began to use a replication slot after the snapshot',
+  budget: 'the sweep ran out of time; the next sweep continues',
 }
 
 function lateLines(report: Report, listed: { reason: string }[]): string[] {
@@ -248,6 +250,6 @@ function lateLines(report: Report, listed: { reason: string }[]): string[] {
   return reasons.flatMap((reason) => {
     const before = listed.filter((verdict) => verdict.reason === reason).length
     const late = report.spared[reason] - before
-    return late > 0 ? [`${late} ${lateWords[reason]}`] : []
+    return late > 0 ? [`${late} not reaped: ${lateWords[reason]}`] : []
   })
 }

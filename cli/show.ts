@@ -8,7 +8,7 @@ type Style = Parameters<typeof styleText>[0]
 const colourful =
   !process.env.NO_COLOR && (process.env.FORCE_COLOR !== undefined || process.stdout.isTTY === true)
 
-/** Colour where a person looks at it, plain text where it goes to a file or a pipe. */
+/** Adds colour on a terminal, and none in a file or a pipe. */
 export function paint(style: Style, text: string): string {
   return colourful ? styleText(style, text) : text
 }
@@ -18,8 +18,9 @@ export function writeOut(text: string): void {
 }
 
 /**
- * Rows under a head, each column as wide as its widest cell. Texts are made harmless here.
- * @param head a column of numbers has `>` before its name
+ * Formats rows under a head. Each column is as wide as its widest cell. Every cell is made printable, so
+ * that a name from the server can't drive the terminal.
+ * @param head the names of the columns; `>` before a name aligns its column to the right
  */
 export function table(head: string[], rows: string[][]): string {
   const isRight = head.map((name) => name.startsWith('>'))
@@ -39,7 +40,7 @@ const UNITS: [string, number][] = [
   ['s', 1],
 ]
 
-/** A span as people say it, by its two greatest units: `1h 30m`, `12s`. */
+/** A duration in its two greatest units: `1h 30m`, `12s`. */
 export function age(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds))
   const first = UNITS.findIndex(([, size]) => whole >= size)
@@ -55,7 +56,7 @@ export function age(seconds: number): string {
         .join(' ')
 }
 
-/** An instant of the server's clock in UTC: the time, with its date where that was another day. */
+/** An instant of the server's clock in UTC: the time today, or the date and the time on another day. */
 export function clock(epochSeconds: number, nowMs: number): string {
   const [day = '', time = ''] = new Date(epochSeconds * 1000).toISOString().split('T')
   const isToday = new Date(nowMs).toISOString().startsWith(day)
@@ -75,7 +76,7 @@ export function slotsBar({ max, reserved, used }: Report['slots'], width: number
 }
 
 export const entryWords = {
-  warm: 'over the kept connection',
-  client: 'as a client',
+  warm: 'over the connection of the last sweep',
+  client: 'as an ordinary client',
   walsender: "through a walsender's slot",
 }

@@ -29,7 +29,7 @@ export type SweepOptions = Source & {
 
 const LOOK_MS = 5_000
 
-/** One sweep from a terminal. Returns the exit code: 1 where a reap was refused. */
+/** Runs one sweep and prints it. Returns the exit code, which is 1 if the server refused a reap. */
 export async function runSweep(options: SweepOptions): Promise<number> {
   const mode = readMode(options)
   const policy = readPolicy(options.policy ?? INCIDENT)
@@ -42,7 +42,7 @@ export async function runSweep(options: SweepOptions): Promise<number> {
     if (options.json) {
       writeOut(safeJson(report))
     } else {
-      // What the sweep did is told, whatever becomes of this look.
+      // If this query fails, the result of the sweep is still printed.
       const waiting = await findBlocked(gate, swept, deadline).catch(messageOf)
       const { policy: policyName, all = false } = options
       writeOut(showSweep({ ...swept, policy, policyName, waiting, all }))
@@ -53,21 +53,21 @@ export async function runSweep(options: SweepOptions): Promise<number> {
   }
 }
 
-/** Nobody is ended unless the caller asked for it, and named the policy. */
+/** Mode `reap` only if the caller asks for it and names the policy. */
 function readMode({ reap, observe, policy }: SweepOptions): Mode {
   if (!reap) return 'observe'
-  if (observe) throw usage('--reap and --observe exclude each other; expected one of them')
+  if (observe) throw usage('--reap and --observe exclude each other; give only one of them')
   if (policy === undefined) {
     throw usage(
-      `--reap needs a policy; expected --policy FILE, or --policy ${INCIDENT}: it ends sessions that are idle for over 30 s, and every idle session once more than 5 are idle`,
+      `--reap needs a policy; expected --policy FILE, or --policy ${INCIDENT}, which ends each session that is idle for over 30 s, and every idle session when more than 5 are idle`,
     )
   }
   return 'reap'
 }
 
 /**
- * Who waits for locks: asked where somebody idles in a transaction and somebody works, and after the
- * sweep, which must not hang on it.
+ * Finds the sessions that wait for locks. It asks only if one session is idle in a transaction and
+ * another is active. It asks after the sweep, so that the sweep does not depend on the answer.
  */
 async function findBlocked(
   gate: Gate,
@@ -85,7 +85,7 @@ async function findBlocked(
   }
 }
 
-/** The name of a policy, or a file that holds one. */
+/** @param named the name of a policy, or a file with one */
 function readPolicy(named: string): Policy {
   const policy = named === INCIDENT ? parsePolicy(named) : readPolicyFile(named)
   if (policy.ok) return policy.value

@@ -8,7 +8,7 @@ import type { Tls } from '../lambda/postgres/tls.ts'
 import { readText } from './files.ts'
 import type { Parameters } from './libpq/parameters.ts'
 
-/** Where the systems keep the authorities that OpenSSL trusts; libpq's `sslrootcert=system`. */
+/** Where operating systems keep the authorities that OpenSSL trusts: libpq's `sslrootcert=system`. */
 const SYSTEM_FILES = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/tls/certs/ca-bundle.crt',
@@ -17,13 +17,13 @@ const SYSTEM_FILES = [
 
 const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
-/** Permissions that a private key may not have; one of root's may be read by a group, as in libpq. */
+/** Permissions that a private key may not have. As in libpq, a group may read a key that root owns. */
 const OF_OTHERS = 0o077
 const OF_OTHERS_BUT_A_GROUP = 0o037
 
 /**
- * libpq's modes, of which only the ones that verify, and none at all, are offered.
- * @param home the user's folder, where libpq looks for certificates that are not named; empty for none
+ * Reads libpq's TLS parameters. It accepts only the modes that verify the server, and `disable`.
+ * @param home the user's home folder, where libpq looks for certificates by default; empty for none
  * @throws SlotkeeperError of kind `settings`
  */
 export function readTls(parameters: Parameters, home: string): Tls {
@@ -37,12 +37,12 @@ export function readTls(parameters: Parameters, home: string): Tls {
       break
     default:
       throw usage(
-        `sslmode: found ${JSON.stringify(sslmode)}; expected disable, verify-ca or verify-full (require is taken as verify-full)`,
+        `sslmode: found ${JSON.stringify(sslmode)}; expected disable, verify-ca or verify-full (require means verify-full here)`,
       )
   }
   if (sslrootcert === 'system' && sslmode === 'verify-ca') {
     throw usage(
-      'sslmode: found "verify-ca" with sslrootcert=system; expected verify-full, as anyone can have a certificate of a public authority',
+      'sslmode: found "verify-ca" with sslrootcert=system; expected verify-full, because anyone can get a certificate from a public authority',
     )
   }
   const { ssl_min_protocol_version: least = '', ssl_max_protocol_version: most } = parameters
@@ -78,12 +78,12 @@ function systemAuthorities(): string[] {
   return file === undefined ? [...rootCertificates] : certificatesIn('sslrootcert', file)
 }
 
-/** @throws SlotkeeperError of kind `settings` where there is none, or one can't be read */
+/** @throws SlotkeeperError of kind `settings` if the file has no certificate, or one is damaged */
 function certificatesIn(name: string, file: string): string[] {
   const found = readText(name, file).match(PEM) ?? []
   if (found.length === 0) {
     throw usage(
-      `${name}: ${file} holds no certificate; expected PEM, "-----BEGIN CERTIFICATE-----"`,
+      `${name}: ${file} holds no certificate; expected PEM, which begins with "-----BEGIN CERTIFICATE-----"`,
     )
   }
   for (const [index, pem] of found.entries()) {
@@ -100,7 +100,7 @@ function isCertificate(pem: string): boolean {
   }
 }
 
-/** Shown where the server asks for one; like libpq, the one in the user's folder where none is named. */
+/** The certificate to show if the server asks for one. As in libpq, the default is in the home folder. */
 function clientCertificate(parameters: Parameters, home: string) {
   const { sslcert, sslkey, sslpassword, sslcertmode } = parameters
   const cert = sslcert || join(home, '.postgresql', 'postgresql.crt')
@@ -111,7 +111,7 @@ function clientCertificate(parameters: Parameters, home: string) {
   const { mode, uid } = statSync(key)
   if ((mode & (uid === 0 ? OF_OTHERS_BUT_A_GROUP : OF_OTHERS)) !== 0) {
     throw usage(
-      `sslkey: ${key} may be read by others; expected permissions of 0600 or less (0640 if it is root's)`,
+      `sslkey: ${key} may be read by others; expected permissions of 0600 or less (0640 if root owns it)`,
     )
   }
   return { ...found, ...(sslpassword && { passphrase: sslpassword }) }

@@ -1,5 +1,5 @@
-// An Aurora cluster. Slots are per instance, so that each instance has a reaper with its endpoint. A
-// reaper without an endpoint would follow the writer: beside the others it would sweep it twice.
+// An Aurora cluster. Each instance has its own slots, so each instance gets a reaper with its endpoint. A
+// reaper without an endpoint follows the writer. Do not add one here: the writer would be swept twice.
 
 import { App, Stack } from 'aws-cdk-lib'
 import { Vpc } from 'aws-cdk-lib/aws-ec2'
@@ -39,7 +39,7 @@ for (const [index, endpoint] of database.instanceEndpoints.entries()) {
     endpoint,
     vpc,
     auth: { secret },
-    // Instances share their roles. Whichever asks for it, the role is made at the writer.
+    // All instances share their roles, so only one reaper creates the role. It is created at the writer.
     createRole: index === 0 && database.secret ? { adminSecret: database.secret } : undefined,
     mode: 'observe',
     policy: { rules: [{ name: 'stale', state: 'idle', olderThan: '15m' }] },

@@ -1,5 +1,5 @@
-// The cheapest: a VPC without NAT gateway and endpoints. The function signs its token by itself and
-// writes its metrics as log lines, so that it needs no AWS API at all.
+// The cheapest setup: a VPC without a NAT gateway and without endpoints. The function signs its own IAM token
+// and writes its metrics as log lines, so it calls no AWS API at all.
 
 import { App, Stack } from 'aws-cdk-lib'
 import { SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2'
@@ -32,7 +32,7 @@ new SessionReaper(stack, 'Reaper', {
   database,
   vpc,
   vpcSubnets,
-  // Make the role by hand, once: "npx slotkeeper grants" prints the SQL.
+  // Create the role by hand, once: "npx slotkeeper grants --iam" prints the SQL.
   auth: { iamUser: 'slotkeeper' },
   metrics: 'emf',
   metricSet: 'essential',

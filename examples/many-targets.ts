@@ -1,5 +1,5 @@
-// Many servers, known by their endpoints alone, one of them with alarms of its own. Each is a stack, so
-// that adding one touches no other.
+// Several servers, each given by its endpoint. One of them has an additional action on an alarm. Each server
+// has its own stack, so that adding a server changes no other stack.
 
 import { App, Stack, Tags } from 'aws-cdk-lib'
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
@@ -33,17 +33,17 @@ const reapers = SERVERS.map(({ name, host }) => {
   return new SessionReaper(stack, 'Reaper', {
     target: name,
     database: { host },
-    // By name: permissions then allow whatever suffix Secrets Manager gave to its ARN.
+    // The name is enough: the permission then allows any suffix that Secrets Manager gave the ARN.
     auth: { secret: Secret.fromSecretNameV2(stack, 'Secret', `${name}/slotkeeper`) },
     mode: 'observe',
     policy,
     alarms: { topics: [team], OldTransaction: false },
-    // A young account has no concurrency to reserve.
+    // A new AWS account has no concurrency to reserve.
     reserveConcurrency: false,
   })
 })
 
-// Each alarm is there by its name.
+// `alarms` has each alarm by its name.
 const [shop] = reapers
 shop?.alarms.Exhausted?.addAlarmAction(new SnsAction(pager))
 
@@ -53,7 +53,7 @@ new OverviewDashboard(
   reapers.map(({ metrics }) => metrics),
 )
 
-// What an account demands of every resource comes by aspects, as for all of the CDK.
+// Tags and permissions boundaries are applied by aspects, as for every other CDK construct.
 Tags.of(app).add('team', 'databases')
 for (const reaper of reapers) {
   const boundary = ManagedPolicy.fromManagedPolicyName(reaper, 'Boundary', 'boundary')

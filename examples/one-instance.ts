@@ -1,5 +1,5 @@
-// One RDS instance, swept every minute from inside of its VPC. The deployment makes the database role.
-// It begins in mode `observe`: read the log for a day, then set `reap`.
+// One RDS instance, which is swept every minute from inside its VPC. The deployment creates the database role.
+// Begin in mode `observe`, read the log for a day, then set `reap`.
 
 import { App, CfnOutput, Duration, Stack } from 'aws-cdk-lib'
 import { SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2'
@@ -23,12 +23,12 @@ const database = new DatabaseInstance(stack, 'Database', {
   vpc,
   storageEncrypted: true,
   vpcSubnets: { subnetType: SubnetType.PRIVATE_WITH_EGRESS },
-  // The server ends what is left open in a transaction by itself, whoever sweeps.
+  // The server itself ends sessions that are idle in a transaction, even if no sweep runs.
   parameterGroup: new ParameterGroup(stack, 'Parameters', {
     engine,
     parameters: connectionParameters({
       idleInTransactionSessionTimeout: Duration.minutes(10),
-      // For every role, listeners too: longer than any pool leaves a connection unused.
+      // This applies to every role, and to listeners too. Use a longer time than any pool keeps an unused connection.
       idleSessionTimeout: Duration.hours(8),
     }),
   }),
@@ -47,7 +47,7 @@ const reaper = new SessionReaper(stack, 'Reaper', {
   database,
   vpc,
   auth: { secret },
-  // The master user's secret; take it out once the role is there.
+  // The master user's secret. Remove this line after the deployment has created the role.
   createRole: database.secret && { adminSecret: database.secret },
   mode: 'observe',
   policy: {

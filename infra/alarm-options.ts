@@ -8,37 +8,37 @@ import type { ITopic } from 'aws-cdk-lib/aws-sns'
 export type AlarmName = Exclude<keyof AlarmsOptions, keyof AlarmsDefaults>
 
 /**
- * When one alarm goes off.
+ * The limits of one alarm. It goes off when its metric is beyond `threshold` in each of `minutes`.
  * @example { threshold: 90, minutes: 5 }
  */
 export interface AlarmSetting {
   /**
    * The value beyond which the alarm goes off, in the unit of its metric.
    * @example 90
-   * @default - as docs/operations.md says
+   * @default - the default of each alarm, which its property names
    */
   readonly threshold?: number
   /**
-   * How many minutes in a row, from 1 to 1437.
+   * For how many minutes in a row the metric must be beyond the threshold: a whole number from 1 to 1437.
    * @example 5
-   * @default - as docs/operations.md says
+   * @default - the default of each alarm, which its property names
    */
   readonly minutes?: number
 }
 
 /**
- * When one alarm goes off, and who else is told.
+ * The limits of one alarm, and where else it is sent.
  * @example { threshold: 90, topics: [pager] }
  */
 export interface AlarmOptions extends AlarmSetting {
   /**
-   * Topics of this alarm alone, beside those of all.
+   * SNS topics for this alarm only. The topics for all alarms get a message too.
    * @example [pager]
    * @default - none
    */
   readonly topics?: ITopic[]
   /**
-   * Actions of this alarm alone, when it goes off.
+   * What else this alarm does when it goes off. The actions for all alarms run too.
    * @example [new LambdaAction(runbook)]
    * @default - none
    */
@@ -46,18 +46,18 @@ export interface AlarmOptions extends AlarmSetting {
 }
 
 /**
- * What holds for all alarms of a reaper.
+ * Topics and actions for all alarms of a reaper.
  * @example { topics: [onCall] }
  */
 export interface AlarmsDefaults {
   /**
-   * Told when an alarm goes off, and when it is over.
+   * The SNS topic that gets a message when an alarm goes off, and when it is over.
    * @example onCall
-   * @default - nobody
+   * @default - none
    */
   readonly topic?: ITopic
   /**
-   * As `topic`, for several.
+   * SNS topics that get a message when an alarm goes off, and when it is over. `topic` may be given too.
    * @example [onCall, team]
    * @default - none
    */
@@ -65,56 +65,57 @@ export interface AlarmsDefaults {
   /**
    * What each alarm does when it goes off.
    * @example [new LambdaAction(runbook)]
-   * @default - nothing
+   * @default - none
    */
   readonly actions?: IAlarmAction[]
 }
 
 /**
- * The alarms of a reaper, each by its name: `false` leaves it out.
+ * The alarms of a reaper. Each alarm has a key with its name; `false` leaves the alarm out.
  * @example { topics: [onCall], Silent: { topics: [pager] }, Leak: false }
  */
 export interface AlarmsOptions extends AlarmsDefaults {
   /**
-   * Over 80 % of the slots that ordinary roles can use.
+   * Goes off when more than `threshold` % of the slots that ordinary roles can use are taken.
    * @example { threshold: 90, minutes: 5 }
-   * @default - as docs/operations.md says
+   * @default { threshold: 80, minutes: 3 }
    */
   readonly SlotsUsed?: AlarmOptions | false
   /**
-   * Every slot is taken.
+   * Goes off when every slot that ordinary roles can use is taken.
    * @example { topics: [pager] }
-   * @default - as docs/operations.md says
+   * @default { threshold: 0, minutes: 1 }
    */
   readonly Exhausted?: AlarmOptions | false
   /**
-   * No sweep succeeded.
+   * Goes off when fewer than `threshold` sweeps a minute succeed.
    * @example { topics: [pager] }
-   * @default - as docs/operations.md says
+   * @default { threshold: 1, minutes: 3 }
    */
   readonly Silent?: AlarmOptions | false
   /**
-   * Sessions come back as fast as they are reaped.
+   * Goes off when more than `threshold` sessions a minute are reaped: an application leaks sessions as
+   * fast as they are ended. In mode `observe` it counts the sessions that would be reaped.
    * @example { threshold: 50 }
-   * @default - as docs/operations.md says
+   * @default { threshold: 20, minutes: 15 }
    */
   readonly Leak?: AlarmOptions | false
   /**
-   * The server refused to end sessions that the policy condemns.
+   * Goes off when the server refuses to end sessions that the policy selects.
    * @example { minutes: 10 }
-   * @default - as docs/operations.md says
+   * @default { threshold: 0, minutes: 3 }
    */
   readonly Refused?: AlarmOptions | false
   /**
-   * A transaction is open for long; the threshold is in seconds.
+   * Goes off when a transaction is open for longer than `threshold` seconds.
    * @example { threshold: 3600 }
-   * @default - as docs/operations.md says
+   * @default { threshold: 900, minutes: 1 }
    */
   readonly OldTransaction?: AlarmOptions | false
 }
 
 /**
- * The alarms that were made, each by its name.
+ * The alarms that the construct created, by name.
  * @example reaper.alarms.Silent?.addAlarmAction(new SnsAction(pager))
  */
 export type AlarmsByName = { readonly [Name in AlarmName]?: Alarm }

@@ -2,7 +2,10 @@ import * as v from 'valibot'
 import { record, wholeFrom } from '../lambda/core/schema.ts'
 import type { AlarmName, AlarmSetting } from './alarm-options.ts'
 
-/** CloudWatch evaluates a day at most of an alarm by the minute; three of it are the slack of `Silent`. */
+/**
+ * CloudWatch evaluates at most one day (1440 minutes) of an alarm with a period of one minute. `Silent`
+ * needs three of these minutes as slack.
+ */
 export const MOST_MINUTES = 1437
 
 export const ALARM_NAMES = [
@@ -14,7 +17,7 @@ export const ALARM_NAMES = [
   'OldTransaction',
 ] as const satisfies AlarmName[]
 
-/** The settings of the alarms as `cdk.json` has them; `false` leaves an alarm out. */
+/** The settings of the alarms in `cdk.json`. `false` leaves an alarm out. */
 export type AlarmSettings = { readonly [Name in AlarmName]?: false | AlarmSetting }
 
 const settingSchema = record({
@@ -31,7 +34,7 @@ const alarmSchema = v.lazy(
       : settingSchema) as v.GenericSchema<false | v.InferOutput<typeof settingSchema>>,
 )
 
-/** The same as `cdk.json` has it. */
+/** Validates `AlarmSettings`. */
 export const alarmsSchema = record(
   Object.fromEntries(ALARM_NAMES.map((name) => [name, v.optional(alarmSchema)])) as Record<
     AlarmName,
@@ -39,7 +42,7 @@ export const alarmsSchema = record(
   >,
 )
 
-/** The target's own settings, and for the rest those of all targets. */
+/** The settings of one target. What it does not set comes from the settings of all targets. */
 export function settingsOf(common: AlarmSettings, own: AlarmSettings = {}): AlarmSettings {
   return Object.fromEntries(
     ALARM_NAMES.map((name) => {

@@ -16,7 +16,10 @@ import type { MetricName, MetricSet, ReaperMode } from './options.ts'
 
 const MINUTE = Duration.minutes(1)
 
-/** The metrics of one target, as the function names them. */
+/**
+ * The CloudWatch metrics of one target.
+ * @example reaper.metrics.of('SlotsUsedPercent')
+ */
 export class TargetMetrics {
   readonly target: string
   readonly set: MetricSet
@@ -28,7 +31,11 @@ export class TargetMetrics {
     this.set = set
   }
 
-  /** `statistic` as CloudWatch has it: `Maximum`, `Sum`, `p95`, …; per minute. */
+  /**
+   * One metric, with a period of one minute.
+   * @param statistic a CloudWatch statistic, such as `Maximum`, `Sum` or `p95`
+   * @param label its name in a graph; without it, CloudWatch's own
+   */
   of(metricName: MetricName, statistic = 'Maximum', label?: string): Metric {
     const dimensionsMap = { Target: this.target }
     const { namespace } = this
@@ -37,7 +44,7 @@ export class TargetMetrics {
 }
 
 /**
- * What the alarms of one target watch.
+ * The properties of `ReaperAlarms`: what the alarms watch, and their settings.
  * @example { metrics: reaper.metrics, sweep: reaper.function, mode: 'reap', topics: [onCall] }
  */
 export interface ReaperAlarmsProps extends AlarmsOptions {
@@ -47,12 +54,13 @@ export interface ReaperAlarmsProps extends AlarmsOptions {
    */
   readonly metrics: TargetMetrics
   /**
-   * The function that sweeps it.
+   * The function that sweeps the target.
    * @example reaper.function
    */
   readonly sweep: IFunction
   /**
-   * In mode `observe` nothing is reaped or refused: the alarms then count what would be.
+   * The mode of the reaper. In mode `observe` no session is reaped or refused, so `Leak` and `Refused`
+   * count the sessions that would be.
    * @example 'reap'
    */
   readonly mode: ReaperMode
@@ -60,10 +68,10 @@ export interface ReaperAlarmsProps extends AlarmsOptions {
 
 /** The alarms of one target. Each description says what the alarm means, what to do first, and where the runbook is. */
 export class ReaperAlarms extends Construct {
-  /** Those that were not left out. */
+  /** The alarms by name, without those that were left out. */
   readonly byName: AlarmsByName
 
-  /** @throws Error that names the path of a setting which no alarm can have */
+  /** @throws Error that names the path of an invalid setting */
   constructor(scope: Construct, id: string, props: ReaperAlarmsProps) {
     super(scope, id)
     const made: Partial<Record<AlarmName, Alarm>> = {}

@@ -5,7 +5,8 @@ import { addStacks } from './stacks.ts'
 
 const app = new App()
 try {
-  // The CDK knows an account only where it could deploy to it: examples are for looking at.
+  // Without credentials the CDK knows no account and can't deploy. Placeholders are then allowed, so that
+  // the examples can be synthesized.
   const { CDK_DEFAULT_ACCOUNT: account, CDK_DEFAULT_REGION: region } = process.env
   const deployment = account ? { account, region } : {}
   const given = app.node.tryGetContext('slotkeeper')

@@ -1,13 +1,13 @@
-/** Where a stack is deployed, as far as synthesis knows it. */
+/** Where a stack is deployed. A field is undefined if synthesis does not know it. */
 export type Place = { partition?: string; region?: string; account?: string }
 
 const ARN = /^arn:(aws[\w-]*):([\w-]+):([a-z]+(?:-[a-z]+)+-\d):(\d{12}):(.+)$/
 const SECRET_NAME = /^secret:[\w/+=.@!-]+$/
 
-/** What Secrets Manager adds to a secret's name, and takes the end of every such name for. */
+/** The suffix that Secrets Manager adds to a secret's name. It takes any name that ends like this as complete. */
 const SUFFIX = /-[A-Za-z0-9]{6}$/
 
-/** One in two hundred suffixes looks like this, and many names end in it. */
+/** Ends that may be a word of the name: many names end like this, but only one in two hundred suffixes. */
 const WORD = /-([a-z]{6}|[A-Z]{6}|\d{6})$/
 
 const SECRET_FORM =
@@ -15,20 +15,20 @@ const SECRET_FORM =
 const KEY_FORM =
   'expected a key\'s ARN, such as "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"'
 
-/** Partition, region and account that an ARN names. */
+/** The partition, region and account of an ARN. */
 export function placeOf(arn: string): Place {
   const [, partition, , region, account] = ARN.exec(arn) ?? []
   return { partition, region, account }
 }
 
-/** Whether Secrets Manager takes the ARN for a complete one. */
+/** Whether Secrets Manager treats the ARN as complete. */
 export function isComplete(arn: string): boolean {
   return SUFFIX.test(arn)
 }
 
 /**
- * Why a secret's ARN can't be used, or undefined. One without the suffix can be, unless its name ends
- * as if it had one: Secrets Manager then looks for a secret with the rest of the name.
+ * Why a secret's ARN can't be used, or undefined. An ARN without the suffix can be used, unless its name
+ * ends like a suffix: Secrets Manager would then look for a secret with a shorter name.
  * Source: the parameter `SecretId` of `GetSecretValue`.
  */
 export function secretArnProblem(arn: string): string | undefined {
@@ -36,10 +36,10 @@ export function secretArnProblem(arn: string): string | undefined {
   if (service !== 'secretsmanager' || !SECRET_NAME.test(resource)) return SECRET_FORM
   const [word] = WORD.exec(resource) ?? []
   if (word === undefined) return undefined
-  return `"${word}" can be the end of the name or the suffix that Secrets Manager adds; expected the whole ARN: where it is the name, add the suffix ("aws secretsmanager describe-secret" prints it); where it is the suffix, leave it out`
+  return `"${word}" can be the end of the name or the suffix that Secrets Manager adds; expected an ARN that is clear: if "${word}" is part of the name, add the suffix ("aws secretsmanager describe-secret" prints the whole ARN); if it is the suffix, leave it out`
 }
 
-/** Why a KMS key's ARN can't be used, or undefined. Permissions name a key, never its alias. */
+/** Why a KMS key's ARN can't be used, or undefined. An IAM policy needs the key's ARN, not an alias. */
 export function keyArnProblem(arn: string): string | undefined {
   const [, , service, , , resource = ''] = ARN.exec(arn) ?? []
   if (service !== 'kms') return KEY_FORM
@@ -48,20 +48,20 @@ export function keyArnProblem(arn: string): string | undefined {
 }
 
 /**
- * Why the function can't read a secret, or undefined. The function asks in its own region, and the
- * default key of an account encrypts for that account alone.
+ * Why the function can't read a secret, or undefined. The function asks Secrets Manager in its own
+ * region. The default key of an account works for that account only.
  */
 export function placeProblem(secret: Place, stack: Place, hasKey: boolean): string | undefined {
   const differs = (part: keyof Place) =>
     secret[part] !== undefined && stack[part] !== undefined && secret[part] !== stack[part]
   if (differs('partition')) {
-    return `the secret is in partition ${secret.partition}, the stack in ${stack.partition}; expected a secret of the stack's own`
+    return `the secret is in partition ${secret.partition}, the stack in ${stack.partition}; expected a secret in the stack's partition`
   }
   if (differs('region')) {
-    return `the secret is in ${secret.region}, the stack in ${stack.region}; expected a secret of the stack's region (Secrets Manager can replicate it there)`
+    return `the secret is in ${secret.region}, the stack in ${stack.region}; expected a secret in the stack's region (Secrets Manager can replicate it there)`
   }
   if (differs('account') && !hasKey) {
-    return `the secret is in account ${secret.account}, the stack in ${stack.account}; expected its KMS key beside it, because the default key is for one account alone`
+    return `the secret is in account ${secret.account}, the stack in ${stack.account}; expected its KMS key beside it, because the default key works for one account only`
   }
   return undefined
 }

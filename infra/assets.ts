@@ -4,22 +4,22 @@ import { fileURLToPath } from 'node:url'
 import { AssetHashType, DockerImage, Token } from 'aws-cdk-lib'
 import { Code } from 'aws-cdk-lib/aws-lambda'
 
-/** Of no use to the function, and larger than it. */
+/** Source maps: the function does not use them, and they are larger than its code. */
 const EXCLUDED = ['*.map']
 
-/** Lambda takes 4 KB of environment; what is shorter leaves room for the other variables. */
+/** Lambda allows 4 KB of environment variables. This limit leaves room for the other variables. */
 const MOST_POLICY_BYTES = 2048
 const POLICY_FILE = 'policy.json'
-/** The certificate authorities that the functions trust, a file of the bundle. */
+/** The file in the bundle with the certificate authorities that the functions trust. */
 const CA_FILE = 'rds-ca.pem'
 
-/** The code of the function, and its variable `SLOTKEEPER_POLICY`. */
+/** The code of the function, and the value of its variable `SLOTKEEPER_POLICY`. */
 export type FunctionCode = { code: Code; policy: string }
 
 /**
- * A policy that is too long for the environment goes along as a file beside the bundle, as do
- * certificate authorities, in PEM form.
- * @throws Error where CloudFormation would have to fill in a value of that file
+ * The code of the sweep. A policy that is too long for the environment becomes a file beside the bundle.
+ * @param authorities more certificate authorities in PEM form, added to the bundle's own file
+ * @throws Error if the policy is too long and contains a value that only the deployment knows
  */
 export function sweepCode(policyJson: string, authorities?: string): FunctionCode {
   if (Buffer.byteLength(policyJson) <= MOST_POLICY_BYTES) {
@@ -27,14 +27,14 @@ export function sweepCode(policyJson: string, authorities?: string): FunctionCod
   }
   if (Token.isUnresolved(policyJson)) {
     throw new Error(
-      `the policy is longer than ${MOST_POLICY_BYTES} bytes and holds a value that is known only in the deployment, which would match nobody; write the value itself, or make the policy shorter`,
+      `the policy is longer than ${MOST_POLICY_BYTES} bytes and contains a value that only the deployment knows, which a file can't contain; write the value itself, or make the policy shorter`,
     )
   }
   const code = codeOf('lambda', { [POLICY_FILE]: policyJson }, authorities)
   return { code, policy: `file:${POLICY_FILE}` }
 }
 
-/** The code of the function that makes the database role. */
+/** The code of the function that creates the database role. */
 export function provisionCode(authorities?: string): Code {
   return codeOf('provision', {}, authorities)
 }
@@ -49,7 +49,7 @@ function codeOf(name: string, files: Record<string, string>, authorities?: strin
   return Code.fromAsset(bundle, {
     assetHashType: AssetHashType.OUTPUT,
     bundling: {
-      // Never asked for: the copy is made by this process.
+      // The CDK requires an image, but never uses it: `tryBundle` always succeeds.
       image: DockerImage.fromRegistry('scratch'),
       local: {
         tryBundle(folder) {
@@ -62,9 +62,9 @@ function codeOf(name: string, files: Record<string, string>, authorities?: strin
   })
 }
 
-/** One level below the package's root stand both the sources of this file and its built form. */
+/** The folder of a built function. Both this source file and its built form are one folder below the package's root. */
 export function builtFolder(name: string): string {
   const folder = fileURLToPath(new URL(`../dist/${name}`, import.meta.url))
-  if (!existsSync(folder)) throw new Error(`${folder} is not there: run "npm run build" first`)
+  if (!existsSync(folder)) throw new Error(`${folder} does not exist: run "npm run build" first`)
   return folder
 }

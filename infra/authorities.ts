@@ -8,15 +8,15 @@ import { marked } from './pem.ts'
 const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 const WHERE = 'docs/operations.md, "Certificate authorities", says where RDS publishes them'
 
-/** The certificates of a file, to be trusted beside those of RDS that the package has. */
+/** Reads the certificates of a file. The function trusts them in addition to the package's own. */
 export function readAuthorities(file: string): string {
   return certificatesOf(readFileSync(file, 'utf8')).map(marked).join('\n')
 }
 
 /**
- * Why no certificate of the server could ever be verified: the file can't be used, or there is none for a region
- * whose authorities the package lacks. Undefined where all is well.
- * @param region of the stack, where the host is known only in the deployment
+ * Why the function could never verify the server's certificate, or undefined. Either the given file
+ * can't be used, or no file is given and the package has no authorities for the region.
+ * @param region the region of the stack, used if only the deployment knows the host
  * @param bundle the folder of the built function
  */
 export function authoritiesProblem(
@@ -32,7 +32,7 @@ function regionProblem(host: string, region: string, bundle: string): string | u
   const of = Token.isUnresolved(host) ? region : regionOf(host)
   if (of === undefined || Token.isUnresolved(of)) return undefined
   if (readFileSync(join(bundle, 'rds-ca.pem'), 'utf8').includes(`# ${of}\n`)) return undefined
-  return `missing; the package has no certificate authorities of RDS in ${of}: expected a file of them in PEM form; ${WHERE}`
+  return `missing; the package has no certificate authorities of RDS in ${of}; expected a file with them in PEM form; ${WHERE}`
 }
 
 function fileProblem(file: string): string | undefined {
@@ -44,12 +44,12 @@ function fileProblem(file: string): string | undefined {
   }
   const found = certificatesOf(text)
   if (found.length === 0) {
-    return `${file} holds no certificate; expected PEM, "-----BEGIN CERTIFICATE-----"; ${WHERE}`
+    return `${file} holds no certificate; expected PEM, which begins with "-----BEGIN CERTIFICATE-----"; ${WHERE}`
   }
   const wrong = found.findIndex((pem) => !isAuthority(pem))
   return wrong < 0
     ? undefined
-    : `certificate ${wrong + 1} in ${file} is not one of an authority, or is damaged`
+    : `certificate ${wrong + 1} in ${file} is damaged, or is not the certificate of an authority`
 }
 
 const certificatesOf = (text: string): string[] => text.match(PEM) ?? []
@@ -57,7 +57,7 @@ const certificatesOf = (text: string): string[] => text.match(PEM) ?? []
 function isAuthority(pem: string): boolean {
   try {
     const certificate = new X509Certificate(pem)
-    // A server's own certificate vouches for itself alone where it is self-signed.
+    // A self-signed certificate of a server is its own authority.
     return certificate.ca || certificate.checkIssued(certificate)
   } catch {
     return false

@@ -4,9 +4,9 @@ import { brief, describe } from '../lambda/core/schema.ts'
 import { isPlaceholder } from './placeholders.ts'
 
 /**
- * A text in which `problem` finds nothing. It does not look at what only the deployment knows, nor at
- * placeholders, which are refused by name where they could be deployed.
- * @param form what an empty value is told to be
+ * A schema for a text in which `problem` finds nothing. It accepts a value that only the deployment
+ * knows. It also accepts a placeholder, which another check refuses by name if it could be deployed.
+ * @param form what to expect, for the message about an empty value
  */
 export function checked(form: string, problem: (text: string) => string | undefined) {
   const expected = `expected ${form}`
@@ -21,10 +21,10 @@ export function checked(form: string, problem: (text: string) => string | undefi
   )
 }
 
-/** `true` or `false`, and not a text that looks like it. */
+/** `true` or `false`, but not as text. */
 export const flag = v.boolean('expected true or false')
 
-/** A whole number of a range; of what only the deployment knows, nothing is asked. */
+/** A whole number in a range, or a value that only the deployment knows. */
 export function wholeBetween(least: number, most: number) {
   const form = `expected a whole number from ${least} to ${most}`
   return v.pipe(
@@ -35,12 +35,12 @@ export function wholeBetween(least: number, most: number) {
 
 const NOT_SHOWN = 'a value that is not shown'
 
-/** Where a person may have put a password. */
+/** Paths where somebody may have put a password by mistake. */
 const MAY_HOLD_SECRET = /secret[^.]*$|^\.?(role|auth|createRole)(?!\.iamUser)/i
 
 /**
- * What was found, as a person can be shown it: synthesis runs where others read along.
- * @param path where it stands; an e-mail address has an "@" and no password
+ * The found value as a message may show it: the output of synthesis is often public, as in a CI log.
+ * @param path where the value is; an e-mail address contains "@" but no password, so it is shown
  */
 export function shown(path: string, value: unknown): string {
   const text = typeof value === 'string' ? value : brief(value)
@@ -50,7 +50,7 @@ export function shown(path: string, value: unknown): string {
   return MAY_HOLD_SECRET.test(path) && !harmless ? NOT_SHOWN : brief(value)
 }
 
-/** As the schema's own description, without what nobody should read. */
+/** Describes an issue like the schema does, but without a value that may be secret. */
 export function problemOf(root: string, issue: v.BaseIssue<unknown>): string {
   const text = describe(root, issue)
   const { message } = issue
@@ -62,9 +62,9 @@ export function problemOf(root: string, issue: v.BaseIssue<unknown>): string {
 }
 
 /**
- * All problems as one message: one alone in a line, several in a line each, with their paths.
- * @param what what has several problems
- * @param before what one alone begins with
+ * An error with all problems: a single problem on one line, several on one line each.
+ * @param what what has the problems, if there are several
+ * @param before the beginning of the message, if there is only one problem
  */
 export function refusal(what: string, problems: string[], before = ''): Error {
   const [only, ...more] = problems

@@ -3,16 +3,17 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { describeRepeated, type Path, repeatedKeys } from '../lambda/core/repeated-keys.ts'
 
-/** Where the CDK's command line takes context from, in its order, and under which key. */
+/** The files from which the CDK's command line takes context, in its order, and the keys that lead to it. */
 const FILES: { name: string; under: string[] }[] = [
   { name: 'cdk.context.json', under: [] },
   { name: 'cdk.json', under: ['context'] },
 ]
 
 /**
- * The CDK has parsed these files before the app runs, and of a key that stands twice kept the last. A
- * file that holds another context than the one given is not its source, and is left alone.
- * @param given the context `slotkeeper`, as the app got it
+ * Refuses a context file with a repeated key. The CDK parses these files before the app runs, and keeps
+ * only the last value of such a key. A file whose context differs from the given one is not its source,
+ * and is not checked.
+ * @param given the context `slotkeeper` that the app received
  * @throws Error of one line that names the file and the key
  */
 export function refuseRepeatedKeys(given: unknown, folder: string): void {
@@ -27,7 +28,7 @@ export function refuseRepeatedKeys(given: unknown, folder: string): void {
   }
 }
 
-/** Undefined for what the CDK could not have read either. */
+/** Undefined if the text is not JSON: the CDK could not read it either. */
 function parse(json: string): unknown {
   try {
     return JSON.parse(json)
@@ -40,7 +41,7 @@ function valueAt(root: unknown, way: string[]): unknown {
   return way.reduce((value, key) => (value as Record<string, unknown> | undefined)?.[key], root)
 }
 
-/** Whether the path leads to `way`, or to what is in it. */
+/** Whether the path leads to `way` or into it. */
 function isOnWay(path: Path, way: string[]): boolean {
   return path.slice(0, way.length).every((key, index) => key === way[index])
 }

@@ -46,7 +46,7 @@ const targetSchema = record({
   adminSecretKeyArn: keyArn,
   caFile: v.optional(text('a file of certificate authorities in PEM form')),
   mode: oneOf(['reap', 'observe']),
-  // `policyProblems` looks at it, by the function's own schema.
+  // `policyProblems` checks it with the function's own schema.
   policy: v.optional(v.custom<PolicyInput | 'incident'>(() => true)),
   everySeconds: v.optional(v.picklist(PERIODS_S, `expected ${PERIODS_S.join(', ')}`)),
   reserveConcurrency: v.optional(flag),
@@ -63,18 +63,18 @@ const contextSchema = record({
   targets: list(targetSchema, 'one or more targets'),
 })
 
-/** What `cdk.json` says under `slotkeeper`. */
+/** The context `slotkeeper` in `cdk.json`. */
 export type Context = v.InferOutput<typeof contextSchema>
 export type Target = Context['targets'][number]
 
-/** What stands in the place of a target before it was checked. */
+/** A target before it is checked. */
 type Unchecked = Partial<Record<keyof Target, unknown>>
 
 /**
- * Reads the app's context.
- * @param deployment the region and account of a deployment, where there can be one: placeholders, and
- *   secrets that the function could not read there, are then refused too
- * @throws Error that names the path of each problem and what was expected there
+ * Reads and checks the app's context.
+ * @param deployment the region and the account, if the app can be deployed. It then also refuses
+ *   placeholders, and secrets that the function could not read there.
+ * @throws Error that names the path of each problem and the accepted form
  */
 export function readContext(input: unknown, deployment: Omit<Place, 'partition'> = {}): Context {
   if (input === undefined) {
@@ -105,11 +105,11 @@ function nameProblems(targets: unknown[], index: number): string[] {
   const earlier = targets.findIndex((target) => nameOf(target) === name)
   if (name === undefined || earlier === index) return []
   return [
-    `slotkeeper.targets[${index}].name: expected a name of its own: targets[${earlier}] has this one, found ${brief(name)}`,
+    `slotkeeper.targets[${index}].name: expected a unique name, but targets[${earlier}] has this one too, found ${brief(name)}`,
   ]
 }
 
-/** What is wrong between the keys of one target, each of which may be right by itself. */
+/** Problems between the keys of one target, each of which may be valid on its own. */
 function targetProblems(path: string, target: Unchecked, deployment: Place): string[] {
   const { secretArn, iamUser, resourceId, mode, policy } = target
   const place = { ...deployment, partition: partitionOf(deployment.region) }
@@ -120,7 +120,7 @@ function targetProblems(path: string, target: Unchecked, deployment: Place): str
   }
   if (iamUser !== undefined && secretArn === undefined && resourceId === undefined) {
     problems.push(
-      `${path}.resourceId: missing; expected "db-…" or "cluster-…", which IAM authentication names`,
+      `${path}.resourceId: missing; expected "db-…" or "cluster-…", which IAM authentication needs`,
     )
   }
   const pairs = [
@@ -161,7 +161,7 @@ function secretProblems(
   const { region } = placeOf(typeof key === 'string' ? key : '')
   if (region !== undefined && place.region !== undefined && region !== place.region) {
     problems.push(
-      `${path}.${keyKey}: expected a key of the secret's region, ${place.region}, found one of ${region}`,
+      `${path}.${keyKey}: expected a key of the secret's region, ${place.region}, found a key of ${region}`,
     )
   }
   return problems
@@ -172,11 +172,11 @@ function policyProblems(path: string, policy: unknown): string[] {
   return parsed.ok ? [] : parsed.problems.map((problem) => `${path}.${problem}`)
 }
 
-/** Values that documents use, anywhere but in names and policies, which may be called anything. */
+/** Refuses placeholders from documents, except in names and policies, where any text is valid. */
 function placeholders(path: string, value: unknown): string[] {
   if (typeof value === 'string') {
     if (!isPlaceholder(value)) return []
-    return [`${path}: ${shown(path, value)} is a placeholder; expected what it stands for`]
+    return [`${path}: ${shown(path, value)} is a placeholder; expected the real value`]
   }
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([key, child]) => {

@@ -30,8 +30,8 @@ const LAST_VERDICTS = [
   'limit 50',
 ]
 
-/** What the policy met: where it is for nobody, or the role may end nobody, no graph shows it. */
-const POLICY_MET = [
+/** How the policy matched. No graph shows a policy that matches no session, or a role that may end none. */
+const POLICY_MATCHED = [
   'fields timestamp, report.mode, report.inScope, report.cannotSignal, report.unmatched.0, report.unmatched.1, report.rules.0.name, report.rules.0.matched, report.rules.0.due, report.rules.0.reaped, report.rules.1.name, report.rules.1.matched, report.rules.1.due, report.rules.1.reaped',
   'filter message = "sweep"',
   'sort @timestamp desc',
@@ -52,23 +52,23 @@ export interface ReaperDashboardProps {
    */
   readonly metrics: TargetMetrics
   /**
-   * Whose states stand at the top.
+   * The alarms whose states the dashboard shows at the top.
    * @example Object.values(reaper.alarms)
    */
   readonly alarms: IAlarm[]
   /**
-   * Where the lines of the sweeps are.
+   * The log group of the function.
    * @example reaper.logGroup
    */
   readonly logGroup: ILogGroup
   /**
-   * The function that sweeps.
+   * The function that sweeps the target.
    * @example reaper.function
    */
   readonly sweep: IFunction
 }
 
-/** One page for one target: is there room, who takes it, what was done about it. */
+/** The dashboard of one target: whether slots are free, which sessions take them, and what was reaped. */
 export class ReaperDashboard extends Construct {
   readonly page: Dashboard
 
@@ -86,16 +86,16 @@ export class ReaperDashboard extends Construct {
     }
     dashboard.addWidgets(invocations(sweep))
     for (const [title, queryLines] of [
-      ['What was warned of', WARNINGS],
-      ['What the policy met, in the last sweeps', POLICY_MET],
-      ['Last reaped, or who would be', LAST_VERDICTS],
+      ['Warnings', WARNINGS],
+      ['How the policy matched, last sweeps', POLICY_MATCHED],
+      ['Sessions last reaped, or that would be reaped', LAST_VERDICTS],
     ] as const) {
       dashboard.addWidgets(logTable(title, queryLines, logGroup))
     }
   }
 }
 
-/** One page for many targets. */
+/** One dashboard for many targets. */
 export class OverviewDashboard extends Construct {
   constructor(scope: Construct, id: string, targets: TargetMetrics[]) {
     super(scope, id)
@@ -146,7 +146,7 @@ function fullRows(metrics: TargetMetrics): Row[] {
     expression: 'max - reserved',
     usingMetrics: { max, reserved: metrics.of('SlotsReserved') },
     period: max.period,
-    label: 'all that ordinary roles can use',
+    label: 'slots for ordinary roles',
   })
   return [
     new Row(
@@ -196,7 +196,7 @@ function fullRows(metrics: TargetMetrics): Row[] {
   ]
 }
 
-/** `Slotkeeper-TARGET`; CloudWatch takes letters, digits, - and _ in the name of a dashboard. */
+/** `Slotkeeper-TARGET`. CloudWatch allows letters, digits, - and _ in the name of a dashboard. */
 function nameOf(target: string): string {
   return Token.isUnresolved(target)
     ? `Slotkeeper-${target}`
@@ -214,14 +214,14 @@ function addDashboard(scope: Construct, dashboardName: string): Dashboard {
   return dashboard
 }
 
-/** Where the console of a region's partition is. */
+/** The host of the AWS console, which depends on the region's partition. */
 function consoleOf(region: string): string {
   if (region.startsWith('cn-')) return 'console.amazonaws.cn'
   if (region.startsWith('us-gov-')) return 'console.amazonaws-us-gov.com'
   return 'console.aws.amazon.com'
 }
 
-/** Why an alarm says that no sweep succeeded. */
+/** Shows why the alarm `Silent` goes off. */
 function invocations(sweep: IFunction): GraphWidget {
   const perMinute = { statistic: 'Sum', period: Duration.minutes(1) }
   return graph({

@@ -14,7 +14,7 @@ import type { IamAuth, SessionReaperProps } from './props.ts'
 
 type Sound = Partial<SessionReaperProps>
 
-/** What is wrong with the server, and with what goes along with it. */
+/** Problems of the property `database`, and of other properties together with it. */
 export function databaseProblems(scope: IConstruct, sound: Sound): string[] {
   const { database } = sound
   if (database === undefined) return []
@@ -39,7 +39,7 @@ function addressProblems(
   }
   if (iamUserOf(auth) !== undefined && resourceId === undefined) {
     problems.push(
-      'database.resourceId: missing; expected "db-…" or "cluster-…", which IAM authentication names',
+      'database.resourceId: missing; expected "db-…" or "cluster-…", which IAM authentication needs',
     )
   }
   return problems
@@ -52,7 +52,7 @@ function serverProblems(
   const problems: string[] = []
   if (!vpc) {
     problems.push(
-      'vpc: missing; expected the VPC of the rds instance or cluster (for one that is publicly accessible, database: { host } needs none)',
+      'vpc: missing; expected the VPC of the rds instance or cluster (a publicly accessible server needs no VPC: use database: { host })',
     )
   }
   if (createRole && isReplica(database)) {
@@ -69,7 +69,7 @@ function identityProblems(database: IDatabaseInstance | IDatabaseCluster): strin
       : [database.instanceResourceId, 'instanceResourceId']
   if (id !== undefined) return []
   return [
-    `database: expected one that was imported with its ${name}, which IAM authentication names`,
+    `database: expected one that was imported with its ${name}, which IAM authentication needs`,
   ]
 }
 
@@ -93,13 +93,13 @@ function endpointProblems(
   }
   if (endpoint.hostname === told(() => database.clusterReadEndpoint.hostname)) {
     return [
-      'endpoint: this is the reader endpoint, a different instance with each connection; expected one of instanceEndpoints',
+      'endpoint: this is the reader endpoint, which leads to a different instance with each connection; expected one of instanceEndpoints',
     ]
   }
   return hostProblems('endpoint', endpoint)
 }
 
-/** Of an endpoint that is known already: of an imported server. */
+/** Problems of an endpoint that synthesis knows, which is one of an imported server. */
 function hostProblems(path: string, { hostname }: Endpoint): string[] {
   const problem = Token.isUnresolved(hostname) ? undefined : hostProblem(hostname)
   return problem === undefined ? [] : [`${path}: ${problem}, found ${shown(path, hostname)}`]
@@ -109,7 +109,7 @@ function iamUserOf(auth: Sound['auth']): string | undefined {
   return (auth as Partial<IamAuth> | undefined)?.iamUser
 }
 
-/** What can be read: an imported server says by an exception what it was not told. */
+/** The value, or undefined. An imported server throws if it was imported without this value. */
 function told<T>(read: () => T): T | undefined {
   try {
     return read()

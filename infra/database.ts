@@ -6,12 +6,13 @@ import type { IConstruct, IDependable } from 'constructs'
 import { regionOfHost } from './hosts.ts'
 
 /**
- * A server known by its address alone.
+ * A server that is given by its address instead of a CDK object.
  * @example { host: 'shop.abcdefghijkl.eu-central-1.rds.amazonaws.com' }
  */
 export interface DatabaseAddress {
   /**
-   * The name in its certificate: the endpoint itself, not an alias of yours.
+   * The RDS endpoint of the server. An alias of your own does not work, because the function checks this
+   * name against the server's certificate.
    * @example 'shop.abcdefghijkl.eu-central-1.rds.amazonaws.com'
    */
   readonly host: string
@@ -22,17 +23,21 @@ export interface DatabaseAddress {
    */
   readonly port?: number
   /**
-   * What RDS calls the server; needed for IAM authentication, which names it in the policy.
+   * The resource id that RDS gave the server (`DbiResourceId` or `DbClusterResourceId`). It is required
+   * for IAM authentication, because the IAM policy names it.
    * @example 'db-ABCDEFGHIJKLMNOPQRSTUVWXYZ'
    * @default - none
    */
   readonly resourceId?: string
 }
 
-/** What is swept. Of a cluster, the writer: each further instance is a target of its own. */
+/**
+ * The server to sweep: an RDS instance, a cluster, or an address. For a cluster, the reaper sweeps the
+ * writer. Each other instance needs a reaper of its own, with its `endpoint`.
+ */
 export type Database = IDatabaseInstance | IDatabaseCluster | DatabaseAddress
 
-/** Host and port as the function's variables have them. */
+/** Host and port for the function's variables. */
 export function addressOf(database: Database, endpoint?: Endpoint): { host: string; port: string } {
   if ('host' in database) return { host: database.host, port: String(database.port ?? 5432) }
   const { hostname, port } =
@@ -42,9 +47,9 @@ export function addressOf(database: Database, endpoint?: Endpoint): { host: stri
 }
 
 /**
- * Opens the database's own security group to the function, where it has one. The rule stands in the
- * function's stack: in the database's it would close a circle.
- * @returns what holds the rule, for those who wait for it
+ * Opens the database's security group, if it has one, to the function. The rule is in the function's
+ * stack: in the database's stack it would make a circular dependency.
+ * @returns what holds the rules, so that others can depend on it
  */
 export function admit(database: Database, from: IConnectable): IDependable[] {
   if ('host' in database) return []
@@ -54,14 +59,14 @@ export function admit(database: Database, from: IConnectable): IDependable[] {
   for (const server of servers) {
     for (const group of functions) {
       server.addIngressRule(group, defaultPort, 'Slotkeeper', true)
-      // Beside a rule for everything the CDK would leave another one out, and warn of it.
+      // If the group already allows all traffic, the CDK would ignore this rule with a warning.
       if (!group.allowAllOutbound) group.addEgressRule(server, defaultPort, 'Slotkeeper')
     }
   }
   return [...servers, ...functions]
 }
 
-/** Lets the role connect as one database user by IAM authentication, and as no other. */
+/** Allows the role to connect by IAM authentication as this database user only. */
 export function grantConnect(
   scope: IConstruct,
   database: Database,
@@ -77,7 +82,7 @@ export function grantConnect(
     service: 'rds-db',
     resource: 'dbuser',
     resourceName,
-    // The function signs its token for the region of the server.
+    // The function signs its token for the server's region, so the permission must name that region.
     region: regionOfHost(database.host),
     arnFormat: ArnFormat.COLON_RESOURCE_NAME,
   })

@@ -18,9 +18,9 @@ export interface BundledFunctionProps extends Placement {
   readonly description: string
   readonly code: Code
   readonly timeout: Duration
-  /** @default - one of its own */
+  /** @default - a new role */
   readonly role?: IRole
-  /** @default - one of its own, with the next two */
+  /** @default - a new log group, with `logRetention` and `logEncryptionKey` */
   readonly logGroup?: ILogGroup
   readonly logRetention?: RetentionDays
   readonly logEncryptionKey?: IKey
@@ -28,8 +28,8 @@ export interface BundledFunctionProps extends Placement {
 }
 
 /**
- * A function from a bundle of this package, whose role may write to the function's own log group and,
- * in a VPC, make its network interfaces: the managed policies for that allow every log group.
+ * A function from a bundle of this package. Its role may write to the function's own log group only, and
+ * in a VPC may create network interfaces. AWS's managed policies for that allow every log group.
  */
 export class BundledFunction extends Construct implements IConnectable {
   readonly function: LambdaFunction
@@ -49,7 +49,7 @@ export class BundledFunction extends Construct implements IConnectable {
     Validations.of(this.role).acknowledge({
       id: 'AwsSolutions::AwsSolutions-IAM5[Resource::*]',
       reason:
-        'PutMetricData and the network interface calls know no resource; the namespace is a condition',
+        'PutMetricData and the network interface calls do not support resources; a condition limits the namespace',
     })
     if (vpc) this.role.addToPrincipalPolicy(networkInterfaces())
     const securityGroups =
@@ -69,7 +69,7 @@ export class BundledFunction extends Construct implements IConnectable {
       ...this.placement,
       ...props.options,
     })
-    // Its permissions stand before it first runs, and go after it has last run.
+    // The permissions must exist before the function first runs, and until after it last runs.
     this.function.node.addDependency(this.role)
   }
   private addLogGroup({ logRetention, logEncryptionKey }: BundledFunctionProps): LogGroup {
@@ -83,8 +83,9 @@ export class BundledFunction extends Construct implements IConnectable {
 }
 
 /**
- * CloudWatch Logs uses a key as itself, for the log groups of this account and region. The name of the
- * one group is not known before it is made, and it is not made before the key allows it.
+ * Allows CloudWatch Logs to use a key, for all log groups of this account and region. The permission can't
+ * name one group: the group's name is known only after the group exists, and the group can only be
+ * created once the key allows it.
  * Source: "Encrypt log data in CloudWatch Logs using AWS KMS".
  */
 function allowLogs(scope: IConstruct, key: IKey): void {

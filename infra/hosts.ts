@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 const MOST_CHARACTERS = 253
 const LABEL = /^[\w-]{1,63}$/
 
-/** Of RDS's names, those that are not a server's own: first the form, then what it is. */
+/** RDS names that do not belong to one server: the pattern, and the problem. */
 const ELSEWHERE: [RegExp, string][] = [
   [
     /\.proxy-|^proxy-[^.]+\.[a-z]+(-[a-z]+)+-\d\.rds\./i,
@@ -11,27 +11,27 @@ const ELSEWHERE: [RegExp, string][] = [
   ],
   [
     /\.cluster-ro-/i,
-    'this is the reader endpoint, a different instance with each connection; expected the endpoint of one instance',
+    'this is the reader endpoint, which leads to a different instance with each connection; expected the endpoint of one instance',
   ],
   [
     /\.cluster-custom-/i,
-    'this is a custom endpoint, a different instance with each connection; expected the endpoint of one instance',
+    'this is a custom endpoint, which leads to a different instance with each connection; expected the endpoint of one instance',
   ],
 ]
 
-/** Why no sweep could ever use this host, or undefined. */
+/** Why no sweep can use this host, or undefined. */
 export function hostProblem(host: string): string | undefined {
   if (/\s/.test(host)) return 'expected a host name without blanks'
   if (isIP(host) === 0) {
-    if (/[/@?#]/.test(host)) return 'expected the host name alone, not a URL or a path'
-    if (/^\[?[^,]*\]?:\d*$/.test(host)) return 'expected the host name alone; "port" is its own key'
+    if (/[/@?#]/.test(host)) return 'expected only the host name, not a URL or a path'
+    if (/^\[?[^,]*\]?:\d*$/.test(host)) return 'expected only the host name; "port" is its own key'
     const labels = host.replace(/\.$/, '').split('.')
     if (host.length > MOST_CHARACTERS || !labels.every((label) => LABEL.test(label))) {
       return 'expected one host name: letters, digits, "-", "_" and "."'
     }
   }
   if (/^(localhost|127\..*|::1|0\.0\.0\.0|::)$/i.test(host)) {
-    return "this is the function itself; expected the server's endpoint"
+    return "for the function, this address is the function itself; expected the server's endpoint"
   }
   return ELSEWHERE.find(([form]) => form.test(host))?.[1]
 }

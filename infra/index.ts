@@ -1,4 +1,4 @@
-// What `import … from 'slotkeeper'` gives to a CDK app.
+// What a CDK app can import from 'slotkeeper'.
 export type {
   AlarmName,
   AlarmOptions,

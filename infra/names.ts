@@ -1,25 +1,25 @@
-// What AWS and PostgreSQL take for a name. Each function says why one is refused, or nothing.
+// Which names AWS and PostgreSQL accept. Each function returns why a name is refused, or undefined.
 
-/** CloudWatch's bound for a namespace. */
+/** CloudWatch's limit for a namespace, in characters. */
 const MOST_NAMESPACE = 255
-/** The name goes into descriptions as well: Lambda's hold 256 characters. */
+/** The name is part of descriptions too, and Lambda limits a description to 256 characters. */
 const MOST_TARGET = 200
-/** PostgreSQL cuts what is longer (`NAMEDATALEN` - 1). */
+/** PostgreSQL truncates a longer name (`NAMEDATALEN` - 1). */
 const MOST_NAME_BYTES = 63
 
 const ASCII = /^[\x20-\x7e]*$/
 
-/** For the dimension `Target` of the metrics. Source: CloudWatch's API, `Dimension`. */
+/** The name becomes the dimension `Target` of the metrics. Source: CloudWatch's API, `Dimension`. */
 export function targetProblem(name: string): string | undefined {
-  const form = `expected 1 to ${MOST_TARGET} printable ASCII characters, the first no ":"`
+  const form = `expected 1 to ${MOST_TARGET} printable ASCII characters, not beginning with ":"`
   return isCloudWatchName(name, MOST_TARGET) ? undefined : form
 }
 
 /** Source: CloudWatch's API, `PutMetricData`. */
 export function namespaceProblem(name: string): string | undefined {
   if (/^AWS\//i.test(name))
-    return 'expected a namespace that does not begin with "AWS/", as AWS\'s own do'
-  const form = `expected 1 to ${MOST_NAMESPACE} printable ASCII characters, the first no ":"`
+    return 'expected a namespace that does not begin with "AWS/", which is for AWS\'s own metrics'
+  const form = `expected 1 to ${MOST_NAMESPACE} printable ASCII characters, not beginning with ":"`
   return isCloudWatchName(name, MOST_NAMESPACE) ? undefined : form
 }
 
@@ -29,12 +29,12 @@ function isCloudWatchName(name: string, most: number): boolean {
 
 export function databaseProblem(name: string): string | undefined {
   if (name === 'template0' || name === 'rdsadmin') {
-    return 'nobody may connect to this database; expected another, such as "postgres"'
+    return 'no role may connect to this database; expected another, such as "postgres"'
   }
   return lengthProblem(name)
 }
 
-/** A role's name goes into an IAM policy, where `*`, `?` and `${` mean others too. */
+/** The role's name becomes part of an IAM policy, where `*`, `?` and `${` would match other roles too. */
 export function iamUserProblem(name: string): string | undefined {
   if (/[*?]|\$\{/.test(name)) return 'expected the name of one role, without "*", "?" and "${"'
   return lengthProblem(name)
@@ -42,13 +42,13 @@ export function iamUserProblem(name: string): string | undefined {
 
 function lengthProblem(name: string): string | undefined {
   if (Buffer.byteLength(name) <= MOST_NAME_BYTES) return undefined
-  return `expected at most ${MOST_NAME_BYTES} bytes, which is all that PostgreSQL keeps of a name`
+  return `expected at most ${MOST_NAME_BYTES} bytes, because PostgreSQL truncates longer names`
 }
 
-/** What RDS calls a server where IAM names it: not the name that you gave it. */
+/** The resource id of a server, which RDS generates. It is not the name that you gave the server. */
 export function resourceIdProblem(id: string): string | undefined {
   if (id.startsWith('prx-'))
-    return 'this is RDS Proxy, a pooler; expected the id of the server itself'
+    return 'this is RDS Proxy, a pooler; expected the resource id of the server itself'
   if (/^(db|cluster)-[A-Za-z0-9]+$/.test(id)) return undefined
   return 'expected the resource id, "db-…" or "cluster-…" ("aws rds describe-db-instances" prints it as DbiResourceId)'
 }

@@ -15,13 +15,13 @@ import { Construct } from 'constructs'
  */
 export interface Placement {
   /**
-   * The VPC of the database.
+   * The VPC in which the function runs: the VPC of the database.
    * @example Vpc.fromLookup(this, 'Vpc', { vpcName: 'main' })
-   * @default - outside of any VPC
+   * @default - the function runs outside of any VPC
    */
   readonly vpc?: IVpc
   /**
-   * The subnets of the function.
+   * The subnets in which the function runs.
    * @example { subnetType: SubnetType.PRIVATE_ISOLATED }
    * @default - the private subnets
    */
@@ -29,35 +29,39 @@ export interface Placement {
   /**
    * The security groups of the function.
    * @example [SecurityGroup.fromSecurityGroupId(this, 'Group', 'sg-0a1b2c3d')]
-   * @default - one of its own
+   * @default - a new security group
    */
   readonly securityGroups?: ISecurityGroup[]
 }
 
 export interface PrivateEndpointsProps {
   /**
-   * Where they stand.
+   * The VPC of the endpoints.
    * @example vpc
    */
   readonly vpc: IVpc
   /**
-   * Which subnets they stand in.
+   * The subnets of the endpoints.
    * @example { subnetType: SubnetType.PRIVATE_ISOLATED }
    */
   readonly subnets?: SubnetSelection
   /**
-   * Who may use them.
+   * What may use the endpoints.
    * @example reaper
    */
   readonly from: IConnectable
   /**
-   * `secretsmanager` for auth by secret, `monitoring` for metrics by PutMetricData.
+   * The AWS services: `secretsmanager` if the function reads a secret, `monitoring` if it calls
+   * PutMetricData.
    * @example ['monitoring']
    */
   readonly services: ('secretsmanager' | 'monitoring')[]
 }
 
-/** The way to the AWS APIs from a subnet without a NAT gateway: one of each service in a VPC. */
+/**
+ * Interface endpoints, by which a subnet without a NAT gateway reaches the AWS APIs. A VPC can have only
+ * one endpoint with private DNS for each service.
+ */
 export class PrivateEndpoints extends Construct {
   constructor(scope: Construct, id: string, props: PrivateEndpointsProps) {
     super(scope, id)
@@ -65,7 +69,7 @@ export class PrivateEndpoints extends Construct {
       const endpoint = new InterfaceVpcEndpoint(this, name, {
         vpc: props.vpc,
         service: new InterfaceVpcEndpointAwsService(name),
-        // Only for whom it is made, not for the whole VPC.
+        // Only `from` may use the endpoint, not the whole VPC.
         open: false,
         subnets: props.subnets,
       })
@@ -74,7 +78,10 @@ export class PrivateEndpoints extends Construct {
   }
 }
 
-/** Lambda makes the interfaces with the function's own permissions, before it knows their names. */
+/**
+ * Lambda creates the interfaces with the function's own permissions. Their names are not known before, so
+ * the permission can't name them.
+ */
 export function networkInterfaces(): PolicyStatement {
   return new PolicyStatement({
     actions: [

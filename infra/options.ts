@@ -1,17 +1,18 @@
 /**
- * `reap` ends sessions, `observe` only looks.
+ * `reap` ends sessions. `observe` ends no session, and only reports which ones the policy would end.
  * @example 'observe'
  */
 export type ReaperMode = 'reap' | 'observe'
 
 /**
- * How the metrics reach CloudWatch: by its API, or as log lines in the embedded metric format.
+ * How the metrics reach CloudWatch: `cloudwatch` calls its API, `emf` writes log lines in the embedded
+ * metric format.
  * @example 'emf'
  */
 export type MetricsVia = 'cloudwatch' | 'emf'
 
 /**
- * All metrics, or the four that the most important alarms need.
+ * `full` publishes all metrics, `essential` only the four that the most important alarms need.
  * @example 'essential'
  */
 export type MetricSet = 'full' | 'essential'

@@ -4,37 +4,39 @@ import { record } from '../lambda/core/schema.ts'
 import { problemOf, refusal, wholeBetween } from './checked.ts'
 
 /**
- * What the server itself does about its connections.
+ * Settings with which the server itself limits its connections.
  * @example { maxConnections: 500, idleSessionTimeout: Duration.hours(1) }
  */
 export interface ConnectionParametersProps {
   /**
-   * All slots of the server; each costs memory. It needs a restart.
+   * The number of connection slots (`max_connections`). Each slot costs memory. A change takes effect
+   * after a restart.
    * @example 500
-   * @default - what the engine computes from the memory
+   * @default - the engine computes it from the memory
    */
   readonly maxConnections?: number
   /**
-   * Slots for roles with `pg_use_reserved_connections`; PostgreSQL 16 and later. It needs a restart.
+   * The number of slots that are reserved for roles with `pg_use_reserved_connections`
+   * (`reserved_connections`, PostgreSQL 16 and later). A change takes effect after a restart.
    * @example 5
    * @default - none
    */
   readonly reservedConnections?: number
   /**
-   * When the server itself ends a session that is idle in a transaction. 0 is never.
+   * After how long the server itself ends a session that is idle in a transaction. 0 means never.
    * @example Duration.minutes(5)
    * @default Duration.minutes(15)
    */
   readonly idleInTransactionSessionTimeout?: Duration
   /**
-   * When the server itself ends a session that is idle. It holds for every role and protects nobody:
-   * pools and listeners lose their connections too, and the server looks at no policy. 0 is never.
+   * After how long the server itself ends an idle session. 0 means never. This applies to every role and
+   * ignores the policy: pools and listeners lose their connections too.
    * @example Duration.hours(8)
    * @default - never
    */
   readonly idleSessionTimeout?: Duration
   /**
-   * How soon the server asks whether a silent peer still lives.
+   * After how long without traffic the server checks that the client is still there, by TCP keepalive.
    * @example Duration.seconds(30)
    * @default Duration.seconds(60)
    */
@@ -44,11 +46,11 @@ export interface ConnectionParametersProps {
 const KEEPALIVE_INTERVAL_S = 10
 const KEEPALIVE_COUNT = 6
 
-/** PostgreSQL's bound for `max_connections` (`MAX_BACKENDS`). */
+/** PostgreSQL's limit for `max_connections` (`MAX_BACKENDS`). */
 const MOST_CONNECTIONS = 262_143
-/** `superuser_reserved_connections` as it comes; what it leaves has to be one slot at least. */
+/** The default of `superuser_reserved_connections`. Both reserves must leave at least one slot. */
 const SUPERUSER_RESERVED = 3
-/** PostgreSQL holds a timeout in milliseconds in 32 bits. */
+/** PostgreSQL stores a timeout as a 32-bit number of milliseconds. */
 const MOST_TIMEOUT_MS = 2_147_483_647
 
 const duration = v.optional(
@@ -68,15 +70,15 @@ const schema = record({
 } satisfies Record<keyof ConnectionParametersProps, v.GenericSchema>)
 
 /**
- * Settings for an `rds.ParameterGroup` that let the server itself do its part: end transactions that
- * were left open, and notice peers that are gone (after two minutes instead of the system's two
- * hours). `max_connections` and `reserved_connections` need a restart.
+ * Returns settings for an `rds.ParameterGroup`, with which the server itself ends transactions that were
+ * left open, and notices clients that are gone (after two minutes, instead of the system's two hours).
+ * A change of `max_connections` or `reserved_connections` takes effect after a restart.
  * @example
  * new ParameterGroup(this, 'Parameters', {
  *   engine,
  *   parameters: connectionParameters({ idleSessionTimeout: Duration.hours(8) }),
  * })
- * @throws Error that names each property which PostgreSQL would refuse
+ * @throws Error that names each property that PostgreSQL would refuse
  */
 export function connectionParameters(
   props: ConnectionParametersProps = {},

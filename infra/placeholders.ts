@@ -1,4 +1,4 @@
-/** What stands for something else in documents: letters, an id of zeros, words, domains (RFC 2606). */
+/** Placeholders as documents use them: letters, an id of zeros, words, reserved domains (RFC 2606). */
 const FORMS = [
   /xxxx|[<>…]|\.\.\./i,
   /^(vpc|subnet|sg)-0+$/,
@@ -7,7 +7,7 @@ const FORMS = [
   /(^|[.@])(example|invalid|test|example\.(com|net|org))\.?$/i,
 ]
 
-/** Whether a text is one that documents use, and that no server, secret or network is called. */
+/** Whether a text is a placeholder: no real server, secret or network has such a name. */
 export function isPlaceholder(text: string): boolean {
   return FORMS.some((form) => form.test(text))
 }

@@ -16,10 +16,10 @@ import {
 import type { CreateRoleProps, IamAuth, SecretAuth, SessionReaperProps } from './props.ts'
 import { PERIODS_S } from './schedule.ts'
 
-/** A schema for each property, which the compiler holds complete. */
+/** A schema for each property. The compiler checks that none is missing. */
 type Entries<T> = Record<keyof T, v.GenericSchema>
 
-/** Accepted forms of what has no default. */
+/** The accepted form of each property that has no default. */
 const REQUIRED: Record<string, string> = {
   database: 'an rds instance or cluster, or { host }',
   auth: '{ secret } or { iamUser }',
@@ -30,7 +30,7 @@ const REQUIRED: Record<string, string> = {
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
-/** An object of the CDK, known by one member: an app may have loaded another copy of its classes. */
+/** An object of the CDK, recognized by one member. `instanceof` fails if the app has another copy of the CDK. */
 const like = (member: string, form: string) =>
   v.custom<object>((value) => isObject(value) && member in value, `expected ${form}`)
 
@@ -149,7 +149,7 @@ const schema = record({
   ),
 } satisfies Entries<SessionReaperProps>)
 
-/** What is wrong with each property by itself; an app in JavaScript has no compiler to say it. */
+/** The problems of each property on its own. An app in JavaScript has no compiler that finds them. */
 export function shapeProblems(props: unknown): string[] {
   const { issues = [] } = v.safeParse(schema, props)
   return issues.map((issue) => {

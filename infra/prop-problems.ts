@@ -12,10 +12,10 @@ import { isPlaceholder } from './placeholders.ts'
 import { shapeProblems } from './prop-checks.ts'
 import type { SecretAuth, SessionReaperProps } from './props.ts'
 
-/** Properties that have the right form by themselves; of the others, only that they were given. */
+/** The properties that are valid on their own. `vpc` is always included, to know whether it was given. */
 type Sound = Partial<SessionReaperProps>
 
-/** Everything that is wrong with the properties, each with its path; none where they can work. */
+/** All problems of the properties, each with its path. Empty if the properties are valid. */
 export function propProblems(scope: IConstruct, props: SessionReaperProps): string[] {
   const problems = shapeProblems(props)
   if (typeof props !== 'object' || props === null) return problems
@@ -30,7 +30,7 @@ export function propProblems(scope: IConstruct, props: SessionReaperProps): stri
     ...networkProblems(sound),
     ...logProblems(sound),
     ...secretProblems(scope, sound),
-    // A server that can't be told has no address either.
+    // An invalid server has no address to check.
     ...(ofDatabase.length === 0 ? authoritiesProblems(scope, sound) : []),
     ...policyProblems(props),
   ]
@@ -53,12 +53,12 @@ function policyProblems({ mode, policy }: SessionReaperProps): string[] {
   } catch (error) {
     return [`policy: expected what JSON can hold: ${(error as Error).message.split('\n')[0]}`]
   }
-  // As the function will read it: JSON leaves out what is undefined.
+  // The function reads the policy from JSON, which leaves out undefined values.
   const parsed = parsePolicy(JSON.parse(json))
   return parsed.ok ? [] : parsed.problems
 }
 
-/** Any value: JavaScript may have put it there. */
+/** @param auth any value, because an app in JavaScript can pass anything */
 function authProblems(auth: unknown): string[] {
   if (typeof auth !== 'object' || auth === null || Array.isArray(auth)) return []
   const { secret, iamUser, encryptionKey } = auth as Record<string, unknown>
@@ -74,7 +74,7 @@ function authProblems(auth: unknown): string[] {
   return []
 }
 
-/** What is in vain outside of a VPC. */
+/** Properties that have no effect outside of a VPC. */
 function networkProblems(props: Sound): string[] {
   if (props.vpc) return []
   return (['vpcSubnets', 'securityGroups', 'createEndpoints'] as const)
@@ -108,10 +108,10 @@ function secretProblems(scope: IConstruct, { auth, createRole }: Sound): string[
   ]
 }
 
-/** Of an imported secret: one that this app makes has an ARN which only the deployment knows. */
+/** Checks the ARN of an imported secret. Only the deployment knows the ARN of a secret that this app creates. */
 function formProblem({ secretFullArn, secretArn, secretName }: ISecret): string | undefined {
   if (secretFullArn === undefined && !Token.isUnresolved(secretName) && isComplete(secretName)) {
-    return `Secrets Manager takes the end of "${secretName}" for the suffix of a complete ARN; expected Secret.fromSecretCompleteArn`
+    return `the end of "${secretName}" looks like the suffix of a complete ARN, and Secrets Manager would read it as one; expected Secret.fromSecretCompleteArn`
   }
   if (Token.isUnresolved(secretArn) || isPlaceholder(secretArn)) return undefined
   return secretFullArn === undefined ? undefined : secretArnProblem(secretArn)

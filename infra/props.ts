@@ -12,198 +12,206 @@ import type { MetricSet, MetricsVia, ReaperMode } from './options.ts'
 import type { PolicyInput } from './policy.ts'
 
 /**
- * Logs in with the name and the password of a secret.
+ * The function logs in with the user name and the password in a Secrets Manager secret.
  * @example { secret: Secret.fromSecretCompleteArn(this, 'Secret', arn) }
  */
 export interface SecretAuth {
   /**
-   * Holds `username` and `password`, in the stack's own region.
+   * The secret, a JSON object with `username` and `password`. It must be in the region of the stack.
    * @example Secret.fromSecretCompleteArn(this, 'Secret', arn)
    */
   readonly secret: ISecret
   /**
-   * The key of the secret, where that is not AWS's own.
+   * The KMS key that encrypts the secret, if it is a customer managed key.
    * @example Key.fromKeyArn(this, 'Key', arn)
-   * @default - AWS's own key
+   * @default - the AWS managed key, `aws/secretsmanager`
    */
   readonly encryptionKey?: IKey
 }
 
 /**
- * Logs in with IAM tokens. The role needs `GRANT rds_iam`, and the server IAM authentication.
+ * The function logs in with IAM tokens instead of a password. IAM authentication must be enabled on the
+ * server, and the database role needs `GRANT rds_iam`.
  * @example { iamUser: 'slotkeeper' }
  */
 export interface IamAuth {
   /**
-   * The database role.
+   * The name of the database role.
    * @example 'slotkeeper'
    */
   readonly iamUser: string
 }
 
-/** How the function logs in: with a secret's password, or with IAM tokens. */
+/** How the function logs in: with a password from a secret, or with IAM tokens. */
 export type Auth = SecretAuth | IamAuth
 
 /**
- * Makes the database role in the deployment.
+ * Creates the database role during the deployment.
  * @example { adminSecret: database.secret }
  */
 export interface CreateRoleProps {
   /**
-   * Of a role that may make roles: the master user, for example.
+   * The secret of a role that may create roles, such as the master user.
    * @example database.secret
    */
   readonly adminSecret: ISecret
   /**
-   * The key of that secret, where it is not AWS's own.
+   * The KMS key that encrypts this secret, if it is a customer managed key.
    * @example Key.fromKeyArn(this, 'Key', arn)
-   * @default - AWS's own key
+   * @default - the AWS managed key, `aws/secretsmanager`
    */
   readonly adminEncryptionKey?: IKey
 }
 
 /**
- * What a `SessionReaper` sweeps, and how.
+ * The properties of a `SessionReaper`: which server it sweeps, and how.
  * @example { database, vpc, auth: { secret }, mode: 'observe' }
  */
 export interface SessionReaperProps extends Placement {
   /**
-   * The name of the server in metrics, log and alarms; ASCII.
+   * The name of the server in the metrics, the log and the alarms: 1 to 200 ASCII characters.
    * @example 'shop'
    * @default - the construct's id
    */
   readonly target?: string
   /**
-   * The server: an instance, a cluster (of which the writer is swept), or an address.
+   * The server to sweep: an RDS instance, a cluster, or an address. For a cluster, the reaper sweeps the
+   * writer.
    * @example { host: 'shop.abcdefghijkl.eu-central-1.rds.amazonaws.com' }
    */
   readonly database: Database
   /**
-   * The instance of a cluster to sweep. Either each instance has a reaper with its endpoint, or one
-   * reaper without an endpoint sweeps the writer: with both, the writer is swept twice.
+   * Which instance of a cluster to sweep. Give each instance a reaper with its endpoint, or use one reaper
+   * without an endpoint, which sweeps the writer. With both, the writer is swept twice.
    * @example cluster.instanceEndpoints[0]
    * @default - the writer
    */
   readonly endpoint?: Endpoint
   /**
-   * The database to connect to; sessions of all databases are seen from it.
+   * The database that the function connects to. From there it sees the sessions of all databases.
    * @example 'shop'
-   * @default - the secret's, or `postgres`
+   * @default - `dbname` in the secret, or else `postgres`
    */
   readonly databaseName?: string
   /**
-   * How the function logs in.
+   * How the function logs in: `{ secret }` or `{ iamUser }`.
    * @example { iamUser: 'slotkeeper' }
    */
   readonly auth: Auth
   /**
-   * A file of certificate authorities in PEM form, trusted beside those of RDS that the package has. The regions that
-   * docs/operations.md names need one.
+   * A file with certificate authorities in PEM form. The function trusts them in addition to the RDS
+   * authorities in this package. A few regions need this file; docs/operations.md names them.
    * @example 'certificates/rds-il-central-1.pem'
    * @default - none
    */
   readonly certificateAuthorities?: string
   /**
-   * `reap` ends sessions, `observe` only looks. There is no default.
+   * `reap` ends sessions. `observe` ends no session, and only reports which ones the policy would end.
+   * There is no default.
    * @example 'observe'
    */
   readonly mode: ReaperMode
   /**
-   * Which sessions may be ended: a policy, or `incident`: idle for over 30 s, and all idle sessions once
-   * more than 5 are idle. Mode `reap` needs one.
+   * Which sessions may be ended: a policy, or `incident`, the name of the built-in policy. The
+   * built-in policy ends each session that is idle for over 30 s, and every idle session when more than 5
+   * are idle. Mode `reap` requires this property.
    * @example { rules: [{ name: 'stale', state: 'idle', olderThan: '15m' }] }
-   * @default - `incident`, in mode `observe` alone
+   * @default - `incident` in mode `observe`; none in mode `reap`
    */
   readonly policy?: PolicyInput | 'incident'
   /**
-   * How often to sweep: 10, 15, 20, 30 or 60 seconds.
+   * How often to sweep: every 10, 15, 20, 30 or 60 seconds.
    * @example Duration.seconds(15)
    * @default Duration.minutes(1)
    */
   readonly every?: Duration
   /**
-   * Makes the endpoints that the function needs in the VPC, which takes one of each service.
+   * Whether to create the VPC endpoints for the AWS APIs that the function calls. A VPC can have only one
+   * endpoint for each service, so leave this out if the VPC already has them.
    * @example true
    * @default false
    */
   readonly createEndpoints?: boolean
   /**
-   * How the metrics reach CloudWatch.
+   * How the metrics reach CloudWatch: `cloudwatch` calls its API, `emf` writes log lines in the embedded
+   * metric format.
    * @example 'emf'
    * @default 'cloudwatch'
    */
   readonly metrics?: MetricsVia
   /**
-   * Which metrics are published.
+   * Which metrics to publish: `full` for all, `essential` for the four that the most important alarms need.
    * @example 'essential'
    * @default 'full'
    */
   readonly metricSet?: MetricSet
   /**
-   * The namespace of the metrics; ASCII, and not beginning with `AWS/`.
+   * The CloudWatch namespace of the metrics: 1 to 255 ASCII characters, not beginning with `AWS/`.
    * @example 'Databases'
    * @default 'Slotkeeper'
    */
   readonly namespace?: string
   /**
-   * Who is told, and each alarm by its name; or `false` for no alarms.
+   * The SNS topics for all alarms, and the settings of each alarm by its name. `false` creates no alarms.
    * @example { topics: [onCall], SlotsUsed: { threshold: 90 }, Leak: false }
-   * @default - alarms that tell nobody
+   * @default - all alarms, without a topic
    */
   readonly alarms?: AlarmsOptions | false
   /**
-   * Whether to make a dashboard.
+   * Whether to create a CloudWatch dashboard.
    * @example false
    * @default true
    */
   readonly dashboard?: boolean
   /**
-   * Keeps two sweeps from overlapping; takes one from the account's concurrency.
+   * Whether to reserve a concurrency of 1 for the function, so that two sweeps never overlap. This takes 1
+   * from the account's unreserved concurrency.
    * @example false
    * @default true
    */
   readonly reserveConcurrency?: boolean
   /**
-   * The memory of the function, in MB, from 128 to 10240. More of it brings more of a processor.
+   * The memory of the function in MB, from 128 to 10240. Lambda gives a function more CPU with more memory.
    * @example 256
    * @default 128
    */
   readonly memorySize?: number
   /**
-   * The processor of the function.
+   * The processor architecture of the function.
    * @example Architecture.X86_64
    * @default Architecture.ARM_64
    */
   readonly architecture?: Architecture
   /**
-   * A role for the function, which gets the permissions that it needs. Lambda has to be allowed to
-   * assume it.
+   * The IAM role of the function. The construct adds the permissions that the function needs. The role must
+   * allow Lambda to assume it.
    * @example Role.fromRoleName(this, 'Role', 'slotkeeper')
-   * @default - a role of its own
+   * @default - a new role
    */
   readonly role?: IRole
   /**
-   * A log group for the function.
+   * The log group of the function.
    * @example LogGroup.fromLogGroupName(this, 'Log', '/databases/slotkeeper')
-   * @default - a log group of its own
+   * @default - a new log group
    */
   readonly logGroup?: ILogGroup
   /**
-   * How long the function's own log group keeps its lines.
+   * How long the new log group keeps its lines. It can't be given together with `logGroup`.
    * @example RetentionDays.THREE_MONTHS
    * @default RetentionDays.ONE_MONTH
    */
   readonly logRetention?: RetentionDays
   /**
-   * The key of the function's own log group. CloudWatch Logs is allowed to use it for that group.
+   * The KMS key that encrypts the new log group. The construct allows CloudWatch Logs to use the key. It
+   * can't be given together with `logGroup`.
    * @example new Key(this, 'LogKey', { enableKeyRotation: true })
-   * @default - a key of CloudWatch Logs
+   * @default - CloudWatch Logs encrypts the log group with its own key
    */
   readonly logEncryptionKey?: IKey
   /**
-   * Makes the database role in the deployment, as the administrator whose secret this is.
+   * Creates the database role during the deployment, logged in as the administrator of `adminSecret`.
    * @example { adminSecret: database.secret }
-   * @default - you make it
+   * @default - you create the role yourself; `npx slotkeeper grants` prints the SQL
    */
   readonly createRole?: CreateRoleProps
 }

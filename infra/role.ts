@@ -12,17 +12,17 @@ import type { Placement } from './network.ts'
 
 export interface ReaperRoleProps extends Placement {
   /**
-   * Of a role that may make roles: the master user, for example.
+   * The secret of a role that may create roles, such as the master user.
    * @example database.secret
    */
   readonly adminSecret: ISecret
   /**
-   * Where that secret is not encrypted with AWS's own key.
+   * The KMS key that encrypts this secret, if it is a customer managed key.
    * @example Key.fromKeyArn(this, 'Key', arn)
    */
   readonly adminEncryptionKey?: IKey
   /**
-   * The server's endpoint; of a cluster, the writer's.
+   * The server's endpoint. For a cluster, the writer's endpoint.
    * @example database.clusterEndpoint.hostname
    */
   readonly host: string
@@ -32,28 +32,29 @@ export interface ReaperRoleProps extends Placement {
    */
   readonly port: string
   /**
-   * The reaper's: the role takes name and password from it.
+   * The reaper's secret. The role gets its name and password from it. Give either `secret` or `iamUser`.
    * @example Secret.fromSecretNameV2(this, 'Secret', 'shop/slotkeeper')
    */
   readonly secret?: ISecret
   /**
-   * Where that secret is not encrypted with AWS's own key.
+   * The KMS key that encrypts the reaper's secret, if it is a customer managed key.
    * @example Key.fromKeyArn(this, 'Key', arn)
    */
   readonly encryptionKey?: IKey
   /**
-   * Or the role that logs in with IAM tokens.
+   * The name of the role, if it logs in with IAM tokens. Give either `secret` or `iamUser`.
    * @example 'slotkeeper'
    */
   readonly iamUser?: string
   /**
-   * That the sweep logs in to.
+   * The database that the sweep connects to.
    * @example 'shop'
-   * @default - the secret's, or `postgres`
+   * @default - `dbname` in the secret, or else `postgres`
    */
   readonly databaseName?: string
   /**
-   * A file of certificate authorities in PEM form, trusted beside those of RDS that the package has.
+   * A file with certificate authorities in PEM form. The function trusts them in addition to the RDS
+   * authorities in this package.
    * @example 'certificates/rds-il-central-1.pem'
    * @default - none
    */
@@ -61,8 +62,9 @@ export interface ReaperRoleProps extends Placement {
 }
 
 /**
- * Makes the least role in the database when the stack is deployed. The framework's function answers
- * CloudFormation from outside of the VPC, so that a subnet without a way out can't hang a deployment.
+ * Creates the role with the least privileges in the database when the stack is deployed. CloudFormation is
+ * answered by the framework's function, which runs outside of the VPC, so a subnet without a way out
+ * can't hang a deployment.
  */
 export class ReaperRole extends Construct {
   constructor(scope: Construct, id: string, props: ReaperRoleProps) {
@@ -70,7 +72,7 @@ export class ReaperRole extends Construct {
     const { adminSecret, adminEncryptionKey, secret, encryptionKey, iamUser, host, port } = props
     const { vpc, vpcSubnets, securityGroups, certificateAuthorities } = props
     const provision = new BundledFunction(this, 'Provision', {
-      description: 'Makes the database role of Slotkeeper',
+      description: 'Creates the database role of Slotkeeper',
       code: provisionCode(certificateAuthorities && readAuthorities(certificateAuthorities)),
       timeout: Duration.minutes(1),
       vpc,
@@ -91,7 +93,7 @@ export class ReaperRole extends Construct {
     const functionId = Stack.of(this).getLogicalId(
       provision.function.node.defaultChild as CfnFunction,
     )
-    const reason = "the CDK's own provider framework, which may call this one function"
+    const reason = "the CDK's own provider framework, which may call only this function"
     Validations.of(provider).acknowledge(
       {
         id: 'AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]',

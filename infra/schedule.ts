@@ -9,16 +9,16 @@ import { Construct } from 'constructs'
 const MINUTE = Duration.minutes(1)
 /** EventBridge's limit for one rule. */
 const MOST_TARGETS = 5
-/** Those that queues can make of a rule which fires each minute. */
+/** The periods that a rule which fires each minute can have with queues. */
 export const PERIODS_S = [10, 15, 20, 30, 60] as const
 
-/** A sweep that could not start is not made up for: the next one sees more than it would have. */
+/** A sweep that could not start is not repeated: the next sweep sees everything that it would have seen. */
 export const NO_BACKLOG = { retryAttempts: 0, maxEventAge: MINUTE }
 
 /**
- * The rule that fires every minute. For a shorter period it also feeds one queue for each offset
- * within the minute, which holds its message back for that long and then invokes the function: no
- * function waits, and none is paid for waiting.
+ * The rule that fires every minute. For a shorter period it also sends a message to one queue for each
+ * offset within the minute. The queue delays the message by that offset and then invokes the function, so
+ * that no function waits, and no waiting is paid for.
  */
 export class SweepSchedule extends Construct {
   constructor(scope: Construct, id: string, sweep: IFunction, every: Duration = MINUTE) {
@@ -40,7 +40,7 @@ export class SweepSchedule extends Construct {
   private addQueue(offsetS: number): Queue {
     const queue = new Queue(this, `After${offsetS}s`, {
       deliveryDelay: Duration.seconds(offsetS),
-      // Hidden from its first reading to the end of its life: a message is never tried twice.
+      // A message stays hidden from its first read until it expires, so that it is never processed twice.
       visibilityTimeout: Duration.minutes(2),
       retentionPeriod: Duration.minutes(2),
       encryption: QueueEncryption.SQS_MANAGED,
@@ -48,7 +48,7 @@ export class SweepSchedule extends Construct {
     })
     Validations.of(queue).acknowledge({
       id: 'AwsSolutions::AwsSolutions-SQS3',
-      reason: 'a sweep that was missed is not made up for, so there is no letter to keep',
+      reason: 'a missed sweep is not repeated, so a dead-letter queue would have no use',
     })
     return queue
   }

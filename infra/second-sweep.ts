@@ -8,16 +8,16 @@ type SweepResult = {
   by: IConstruct
   address: string
   cluster?: IDatabaseCluster
-  /** By the cluster's own endpoint, which follows the writer from instance to instance. */
+  /** Whether it uses the cluster's own endpoint, which follows the writer from instance to instance. */
   writer: boolean
 }
 
-/** What the reapers of each app sweep, by the root of its constructs. */
+/** What the reapers of each app sweep, by the root construct of the app. */
 const apps = new WeakMap<IConstruct, SweepResult[]>()
 
 /**
- * Two policies for one server know nothing of each other: what one protects, the other may end. It is
- * a warning and no error, because one of the two may only observe, to try another policy.
+ * Warns if two reapers sweep the same server: one policy may end what the other policy protects. It is
+ * not an error, because one of the two may only observe, to try another policy.
  */
 export function warnOfSecondSweep(by: IConstruct, database: Database, endpoint?: Endpoint): void {
   const swept = sweptBy(by, database, endpoint)
@@ -26,13 +26,13 @@ export function warnOfSecondSweep(by: IConstruct, database: Database, endpoint?:
   const messages = earlier.flatMap((other) => {
     if (other.address === swept.address) {
       return [
-        `${other.by.node.path} sweeps the same server: what one policy protects, the other may end`,
+        `${other.by.node.path} sweeps the same server: one policy may end what the other policy protects`,
       ]
     }
     if (swept.cluster === undefined || other.cluster !== swept.cluster) return []
     if (other.writer === swept.writer) return []
     return [
-      `${other.by.node.path} sweeps the same cluster: one of the two sweeps its writer, the other one instance, which may be the writer; expected either a reaper without an endpoint, or one for each of instanceEndpoints`,
+      `${other.by.node.path} sweeps the same cluster: one of the two sweeps its writer, and the other sweeps one instance, which may be the writer; expected either one reaper without an endpoint, or one reaper for each of instanceEndpoints`,
     ]
   })
   for (const message of new Set(messages)) {
@@ -50,10 +50,10 @@ function sweptBy(by: IConstruct, database: Database, endpoint?: Endpoint): Sweep
   return { by, address, cluster: database, writer: !endpoint || address === addressIn() }
 }
 
-/** Who has which name in the metrics of an account and region, by the root of the constructs. */
+/** Which reaper has which name in the metrics of an account and region, by the root construct of the app. */
 const names = new WeakMap<IConstruct, Map<string, string>>()
 
-/** Two reapers of one name would publish into the same metrics, and each alarm would watch both. */
+/** Two reapers with one name would publish into the same metrics, and each alarm would watch both. */
 export function nameProblems(
   by: IConstruct,
   { target, namespace = 'Slotkeeper' }: Pick<SessionReaperProps, 'target' | 'namespace'>,
@@ -64,7 +64,7 @@ export function nameProblems(
   names.set(by.node.root, taken)
   const other = taken.get(key)
   if (other !== undefined) {
-    return [`target: expected a name of its own, found "${target}", which ${other} has`]
+    return [`target: expected a unique name, found "${target}", which ${other} has`]
   }
   taken.set(key, by.node.path)
   return []

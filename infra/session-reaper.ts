@@ -21,34 +21,34 @@ import { NO_BACKLOG, SweepSchedule } from './schedule.ts'
 import { nameProblems, warnOfSecondSweep } from './second-sweep.ts'
 
 const MEMORY_MB = 128
-/** A sweep and its metrics end within half a minute; the next one comes after a whole one. */
+/** A sweep and its metrics take at most half a minute, and the next sweep starts after a minute. */
 const TIMEOUT = Duration.seconds(45)
 
 /**
- * Sweeps one PostgreSQL server every minute, with alarms and a dashboard.
+ * Sweeps one PostgreSQL server every minute: a Lambda function with its schedule, alarms and a dashboard.
  * @example
  * new SessionReaper(this, 'shop', { database, vpc, auth: { secret }, mode: 'observe' })
  */
 export class SessionReaper extends Construct implements IConnectable {
-  /** What sweeps. */
+  /** The function that sweeps the server. */
   readonly function: IFunction
-  /** The function's role. */
+  /** The IAM role of the function. */
   readonly role: IRole
-  /** Where the function writes its lines. */
+  /** The log group of the function. */
   readonly logGroup: ILogGroup
-  /** The metrics, for alarms and dashboards of your own. */
+  /** The metrics of the target, for your own alarms and dashboards. */
   readonly metrics: TargetMetrics
   /**
-   * The alarms by their names, without those that were left out.
+   * The alarms by name, without those that were left out.
    * @example reaper.alarms.Silent?.addAlarmAction(new SnsAction(pager))
    */
   readonly alarms: AlarmsByName
   /** The dashboard, unless it was left out. */
   readonly dashboard?: Dashboard
-  /** The function's security groups, to open other ways for it. */
+  /** The function's security groups, for your own rules. */
   readonly connections: Connections
 
-  /** @throws Error that names each property which is wrong: synthesis fails, and nothing is deployed */
+  /** @throws Error that names each invalid property: synthesis fails, and nothing is deployed */
   constructor(scope: Construct, id: string, props: SessionReaperProps) {
     super(scope, id)
     const { namespace = 'Slotkeeper', metricSet = 'full', target = id } = props ?? {}
@@ -62,7 +62,7 @@ export class SessionReaper extends Construct implements IConnectable {
     this.permit(sweep.role, props, namespace)
     const ways = this.connect(sweep, props)
     const schedule = new SweepSchedule(this, 'Schedule', sweep.function, props.every)
-    // The first sweep comes when it can succeed.
+    // The schedule starts only when a sweep can succeed.
     schedule.node.addDependency(...ways)
     this.alarms = this.addAlarms(props)
     if (props.dashboard !== false) {
@@ -85,7 +85,7 @@ export class SessionReaper extends Construct implements IConnectable {
     const environment = withoutAbsent({
       SLOTKEEPER_TARGET: this.metrics.target,
       SLOTKEEPER_MODE: props.mode,
-      // Left out, so that the function knows that none was given, and says so.
+      // Not set without a policy, so that the function knows that none was given, and says so.
       SLOTKEEPER_POLICY: props.policy === undefined ? undefined : policy,
       SLOTKEEPER_HOST: host,
       SLOTKEEPER_PORT: port,
@@ -127,17 +127,17 @@ export class SessionReaper extends Construct implements IConnectable {
   }
 
   /**
-   * Opens the ways to the database and, where asked for, to the AWS APIs and for the role.
-   * @returns what has to be there before a sweep can succeed
+   * Opens the network paths to the database and, if asked for, to the AWS APIs, and creates the role.
+   * @returns what must exist before a sweep can succeed
    */
   private connect(sweep: BundledFunction, props: SessionReaperProps): IDependable[] {
     const { auth, database, vpc, vpcSubnets } = props
-    // An address is known before the server behind it takes connections.
+    // The address of a new server is known before the server accepts connections.
     const ways: IDependable[] = 'host' in database ? [] : [database]
     if (vpc) ways.push(...admit(database, sweep))
     if (vpc && props.createEndpoints) {
       const services: ('secretsmanager' | 'monitoring')[] = []
-      // The administrator's secret is read even where the sweep itself logs in by IAM.
+      // The administrator's secret is read even if the sweep itself logs in by IAM.
       if (waysIn(auth).secret || props.createRole) services.push('secretsmanager')
       if (props.metrics !== 'emf') services.push('monitoring')
       ways.push(
@@ -154,7 +154,7 @@ export class SessionReaper extends Construct implements IConnectable {
         ...props.createRole,
         ...waysIn(auth),
         certificateAuthorities: props.certificateAuthorities,
-        // Of a cluster, the writer: no other instance can make a role.
+        // For a cluster, the writer: no other instance can create a role.
         ...addressOf(database),
         databaseName: props.databaseName,
         ...sweep.placement,
@@ -182,12 +182,12 @@ export class SessionReaper extends Construct implements IConnectable {
   }
 }
 
-/** Both ways to log in, of which one is given. */
+/** Both ways to log in as one type. Only one of them is given. */
 function waysIn(auth: Auth): Partial<SecretAuth & IamAuth> {
   return auth
 }
 
-/** PutMetricData knows no resources; the condition holds it to one namespace. */
+/** PutMetricData does not support resources. The condition limits it to one namespace. */
 function putMetricData(namespace: string): PolicyStatement {
   return new PolicyStatement({
     actions: ['cloudwatch:PutMetricData'],
@@ -196,12 +196,12 @@ function putMetricData(namespace: string): PolicyStatement {
   })
 }
 
-/** As the variable has it: the name of a policy stands there as it is. */
+/** The policy for the function's variable: JSON, or the name of a policy as it is. */
 function policyText(policy: SessionReaperProps['policy']): string {
   return typeof policy === 'string' ? policy : JSON.stringify(policy ?? {})
 }
 
-/** A variable that is not set has its default in the function. */
+/** Leaves out the variables without a value. The function then uses its defaults. */
 function withoutAbsent(variables: Record<string, string | undefined>): Record<string, string> {
   const set = Object.entries(variables).filter(
     (variable): variable is [string, string] => variable[1] !== undefined,

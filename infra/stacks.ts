@@ -15,8 +15,8 @@ import type { Auth } from './props.ts'
 import { SessionReaper } from './session-reaper.ts'
 
 /**
- * A stack for each target, named by it: adding one touches no other, and no number of targets comes
- * near the 500 resources of a stack. What they share stands in one more.
+ * Adds one stack for each target, named after it, so that adding a target changes no other stack, and no
+ * number of targets reaches the limit of 500 resources in a stack. One more stack has what they share.
  */
 export function addStacks(
   app: Construct,
@@ -35,7 +35,7 @@ export function addStacks(
 }
 
 /**
- * Leaves out the mail by which each new alarm says that it is well. SNS looks into the message that
+ * Suppresses the mail that each new alarm sends when it first becomes OK. SNS filters by the message that
  * CloudWatch writes.
  * @see https://docs.aws.amazon.com/sns/latest/dg/sns-message-filtering.html
  */
@@ -45,7 +45,7 @@ function tellNews(subscription: Subscription): void {
   resource.filterPolicy = { $or: [{ NewStateValue: ['ALARM'] }, { OldStateValue: ['ALARM'] }] }
 }
 
-/** A policy of its own takes the place of the default one, by which alarms may publish to a topic. */
+/** A topic with its own policy loses the default policy, which allows alarms to publish. This restores it. */
 function publishFromAlarms(topic: Topic): PolicyStatement {
   const alarms = Stack.of(topic).formatArn({
     service: 'cloudwatch',
@@ -93,7 +93,7 @@ function addTarget(
   return reaper
 }
 
-/** What a person looks for first, by the names that the console and the command line take. */
+/** The outputs that an operator needs first, with the names that the console and the AWS CLI accept. */
 function addOutputs(stack: Stack, reaper: SessionReaper): void {
   const { function: sweep, logGroup, dashboard } = reaper
   new CfnOutput(stack, 'FunctionName', { value: sweep.functionName })
@@ -117,7 +117,7 @@ function createRoleOf(stack: Stack, { adminSecretArn, adminSecretKeyArn }: Targe
   }
 }
 
-/** Without the suffix of its ARN, a secret is known by its name alone: permissions allow any suffix. */
+/** An ARN without its suffix identifies a secret by its name, so the permission allows any suffix. */
 function secretOf(stack: Stack, id: string, arn: string) {
   return isComplete(arn)
     ? Secret.fromSecretCompleteArn(stack, id, arn)
@@ -128,7 +128,7 @@ function keyOf(stack: Stack, id: string, keyArn: string | undefined) {
   return keyArn === undefined ? undefined : Key.fromKeyArn(stack, id, keyArn)
 }
 
-/** From the context alone: a look-up would need the account at synthesis. */
+/** Uses only the context: a lookup would need access to the account during synthesis. */
 function placementOf(stack: Stack, { network }: Target): Placement {
   if (!network) return {}
   const vpc = Vpc.fromVpcAttributes(stack, 'Vpc', {
@@ -136,7 +136,7 @@ function placementOf(stack: Stack, { network }: Target): Placement {
     availabilityZones: network.subnets.map(({ availabilityZone }) => availabilityZone),
     privateSubnetIds: network.subnets.map(({ id }) => id),
   })
-  // Nothing here asks for a route table.
+  // Nothing here uses a route table.
   Annotations.of(vpc).acknowledgeWarning('@aws-cdk/aws-ec2:noSubnetRouteTableId')
   return {
     vpc,

@@ -1,4 +1,4 @@
-// Called by `npm version`: gives the section "Unreleased" of the changelog its version and date.
+// `npm version` runs this. It gives the section "Unreleased" of the changelog its version and date.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { releaseNotes } from './release-notes.ts'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import { gunzipSync } from 'node:zlib'
 
-/** Published in AWS's own documentation as an example, so plainly nobody's. */
+/** The example keys of AWS's own documentation, so they belong to no account. */
 export const EXAMPLE_KEYS = {
   AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE',
   AWS_SECRET_ACCESS_KEY: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
@@ -32,14 +32,14 @@ export type Put = { Namespace: string; MetricData: Datum[] }
 export type Aws = {
   /** For `AWS_ENDPOINT_URL`. */
   url: string
-  /** The secrets, by ARN or name; may be changed between requests, as a rotation does. */
+  /** The secrets, by ARN or name. A test may change them between requests, as a rotation does. */
   secrets: Map<string, string>
   secretReads: string[]
   puts: Put[]
   close(): Promise<void>
 }
 
-/** A refusal as AWS words it: HTTP status 400 and an error type. */
+/** A refusal in AWS's format: HTTP status 400 and an error type. */
 class Refusal extends Error {
   readonly type: string
 
@@ -115,7 +115,7 @@ function getSecretValue(
   return { ARN: SecretId, Name: SecretId, SecretString }
 }
 
-/** Refuses what CloudWatch's reference of PutMetricData and MetricDatum says is refused. */
+/** Refuses what CloudWatch refuses, by its API reference of PutMetricData and MetricDatum. */
 function checkPut(put: Put): Put {
   const { Namespace, MetricData = [] } = put
   refuseIf({
@@ -136,7 +136,7 @@ function checkDatum({ MetricName, Dimensions = [], Value, Values, Counts }: Datu
     'a dimension is empty': Dimensions.some(({ Name, Value }) => !Name || !Value),
     [`${MetricName} has no value`]: values.length === 0,
     [`${MetricName} has more than ${MOST_VALUES} values`]: values.length > MOST_VALUES,
-    [`${MetricName} has not as many Counts as Values`]:
+    [`${MetricName} does not have as many Counts as Values`]:
       Counts !== undefined && Counts.length !== values.length,
     [`${MetricName} is not a number`]: ![...values, ...(Counts ?? [])].every(Number.isFinite),
   })
@@ -154,7 +154,7 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-/** Signature Version 4, recomputed from the request as it came in. */
+/** Checks the signature (Signature Version 4) by computing it again from the received request. */
 function checkSignature({ headers, method, url }: IncomingMessage, body: Buffer): void {
   const parts =
     /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([\w-]+)\/(\w+)\/aws4_request, ?SignedHeaders=([\w;-]+), ?Signature=(\w+)$/.exec(

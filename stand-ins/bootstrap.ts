@@ -1,11 +1,11 @@
-// What Lambda starts in an execution environment, by the published Runtime API: load the handler,
-// then ask for an invocation, run it, answer, ask again.
+// The process that Lambda starts in an execution environment, by the published Runtime API. It loads the
+// handler. Then it asks for an invocation, runs it, sends the answer, and asks again.
 import type { IncomingMessage } from 'node:http'
 import { createRequire } from 'node:module'
 import { text } from 'node:stream/consumers'
 import { pathToFileURL } from 'node:url'
 
-// An `import` of it, and `fetch`, load several times as much, which Lambda's own runtime does not.
+// Lambda's own runtime is light. An `import` of this module, or `fetch`, would load several times as much.
 const { request } = createRequire(import.meta.url)('node:http') as typeof import('node:http')
 
 const api = `http://${process.env.AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime`
@@ -41,7 +41,7 @@ for (;;) {
   const next = await call('GET', 'invocation/next')
   const id = next.headers['lambda-runtime-aws-request-id']
   const deadline = Number(next.headers['lambda-runtime-deadline-ms'])
-  // As Lambda does: what the invocation wrote has come in where this has.
+  // As Lambda does. When this line arrives, all output of the invocation has arrived.
   const end = () => process.stdout.write(`END RequestId: ${id}\n`)
   const context = { awsRequestId: id, getRemainingTimeInMillis: () => deadline - Date.now() }
   try {

@@ -5,17 +5,17 @@ const PATIENCE_MS = 30_000
 const PAUSE_MS = 5
 
 /**
- * Ends a process, and blocks until it and all that it started are gone. For the `exit` event, where
- * nothing can be awaited. What is still there after 30 s is left behind.
- * @param child with a pipe for its standard error, which its own children hold too
+ * Ends a process, and blocks until it and all its children are gone. It is for the `exit` event, where
+ * nothing can be awaited. It gives up after 30 s.
+ * @param child has a pipe as its standard error, which its own children inherit
  */
 export function endNow(child: ChildProcess, signal: NodeJS.Signals): void {
   child.kill(signal)
-  // Missing from the types. It has no handle once it was read to its end, and on Windows no number.
+  // The types lack `_handle`. A stream that was read to its end has no handle, and on Windows it has no `fd`.
   const { _handle: handle } = child.stderr as unknown as { _handle?: { fd?: number } | null }
   if (handle?.fd === undefined || handle.fd < 0) return
-  // A process table would show a child that has ended until the event loop takes note of it. The
-  // pipe comes to its end with the last process that could write to it.
+  // A process table still shows an ended child until the event loop runs. The pipe, in contrast, ends
+  // with the last process that could write to it.
   const deadline = performance.now() + PATIENCE_MS
   while (!isAtEnd(handle.fd) && performance.now() < deadline) sleep(PAUSE_MS)
 }

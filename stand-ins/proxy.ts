@@ -1,17 +1,17 @@
 import { once } from 'node:events'
 import { createServer, connect as dial, type Socket } from 'node:net'
 
-/** What the network does with a chunk of bytes. `lose`: this and all that follows on the connection. */
+/** What the network does with a chunk. `lose` drops it and everything after it on the connection. */
 export type Fate = 'pass' | 'cut' | 'lose'
 
-/** A network between a client and a server, which can fail. */
+/** A network between a client and a server that can fail. */
 export type Proxy = {
   port: number
-  /** Where new connections lead to; may be changed, as a failover does. */
+  /** Where new connections go. A test may change it, as a failover does. */
   to: { host: string; port: number }
-  /** Asked for each chunk on its way, which waits for the answer, and all behind it too. */
+  /** Called for each chunk. The chunk, and every chunk behind it, waits for the answer. */
   judge: (chunk: Buffer, from: 'client' | 'server') => Fate | Promise<Fate>
-  /** Resets all connections that stand. */
+  /** Resets all open connections. */
   cut(): void
   close(): Promise<void>
 }
@@ -59,7 +59,7 @@ function relay(client: Socket, proxy: Proxy, sockets: Set<Socket>): void {
       if (fate === 'pass') onto.write(chunk)
     })
     from.on('end', () => !lost && onto.end())
-    // A reset on one side is one on the other.
+    // A reset on one side becomes a reset on the other side.
     from.on('error', () => !lost && onto.destroy())
   }
   carry(client, server, 'client')

@@ -1,13 +1,13 @@
 import { METHODS, type Method } from '../../lambda/core/credentials.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
 
-/** What libpq knows, and is not spoken here. */
+/** Methods of libpq that Slotkeeper does not support. */
 const FOREIGN = ['gss', 'sspi', 'oauth']
 
 /**
- * libpq's `require_auth`: a list of methods that the server may ask for, or with `!` before each, of
- * those that it may not.
- * @throws SlotkeeperError of kind `settings` where it is not one, or leaves no method that is spoken here
+ * Reads libpq's `require_auth`: a list of methods that the server may ask for, or, with `!` before
+ * each, of methods that it may not ask for.
+ * @throws SlotkeeperError of kind `settings` if the list is invalid, or leaves no supported method
  */
 export function readMethods(text: string): readonly Method[] {
   const words = text.split(',').map((word) => word.trim())
@@ -24,6 +24,6 @@ export function readMethods(text: string): readonly Method[] {
 function refused(text: string): SlotkeeperError {
   return new SlotkeeperError(
     'settings',
-    `require_auth: found ${JSON.stringify(text)}; expected a list of ${METHODS.join(', ')}, or of some of them with ! before each (${FOREIGN.join(', ')} are not spoken here)`,
+    `require_auth: found ${JSON.stringify(text)}; expected a list of ${METHODS.join(', ')}, or a list of some of them with ! before each (${FOREIGN.join(', ')} are not supported)`,
   )
 }

@@ -2,11 +2,11 @@ import { SlotkeeperError } from '../../lambda/errors.ts'
 import { hintAt, type Parameters } from './parameters.ts'
 
 /**
- * A service's section of a service file (`pg_service.conf`), read as libpq does (fe-connect.c,
- * `parseServiceFile`). Of a parameter that stands there twice the first counts.
- * @param file its path, for messages
- * @returns undefined where the file has no such section
- * @throws SlotkeeperError of kind `settings` that names the line, and shows none
+ * Reads one service's section of a service file (`pg_service.conf`), as libpq does (fe-connect.c,
+ * `parseServiceFile`). If a parameter is there twice, the first one counts.
+ * @param file the path of the file, for messages
+ * @returns undefined if the file has no such section
+ * @throws SlotkeeperError of kind `settings` that names the line, but does not show it: it may hold a password
  */
 export function readService(text: string, service: string, file: string): Parameters | undefined {
   const lines = text.split('\n').map((line, index) => ({ line: line.trim(), number: index + 1 }))
@@ -26,22 +26,22 @@ export function readService(text: string, service: string, file: string): Parame
 function readLine(line: string, where: string): { name: string; value: string } {
   const fail = (expected: string) =>
     new SlotkeeperError('settings', `${where}: expected ${expected}`)
-  if (line.startsWith('ldap')) throw fail('NAME=VALUE, as services are not looked up by LDAP here')
+  if (line.startsWith('ldap'))
+    throw fail('NAME=VALUE; looking up a service by LDAP is not supported')
   const { name, value } = /^(?<name>[^=]*)=(?<value>.*)$/s.exec(line)?.groups ?? {}
   if (name === undefined || value === undefined || hintAt(name) !== undefined) {
-    throw fail("NAME=VALUE, without a blank before the =, NAME one of libpq's parameters")
+    throw fail("NAME=VALUE, where NAME is one of libpq's parameters, without a blank before the =")
   }
-  if (name === 'service') throw fail('no service within a service')
+  if (name === 'service') throw fail('no parameter "service" within a service')
   return { name, value }
 }
 
-/** What a password is looked up by. */
+/** The key by which a password is looked up. */
 export type Place = { host: string; port: string; dbname: string; user: string }
 
 /**
- * The password for a place by the first line of a password file (`.pgpass`) that matches it, read as
- * libpq does (fe-connect.c, `passwordFromFile`): `*` is anything, and `\` takes the next character as
- * it is.
+ * Finds a password in a password file (`.pgpass`), as libpq does (fe-connect.c, `passwordFromFile`):
+ * the first line that matches counts, `*` matches anything, and `\` escapes the next character.
  */
 export function findPassword(text: string, place: Place): string | undefined {
   const { host, port, dbname, user } = place

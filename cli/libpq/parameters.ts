@@ -1,21 +1,24 @@
 import { hint } from '../../lambda/core/nearest.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
 
-/** What a connection is to be like, under libpq's names for it. */
+/** The parameters of a connection, by libpq's names. */
 export type Parameters = Partial<Record<string, string>>
 
-/** `values`: what is met here, or harmless; all is where there are none. `instead`: for another value. */
+/**
+ * `values`: the values that Slotkeeper supports or may ignore; without it, every value. `form`: those
+ * values in words. `instead`: what to do if the value is another one.
+ */
 type Parameter = { variable?: string; values?: RegExp; form?: string; instead?: string }
 
 const INTEGER = { values: /^\s*[+-]?\d+\s*$/, form: 'a whole number' }
 const NOTHING = /^$/
-const NO_OAUTH = { values: NOTHING, instead: 'OAuth is not spoken here; log in with a password' }
+const NO_OAUTH = { values: NOTHING, instead: 'OAuth is not supported; log in with a password' }
 const NO_KEYS = { values: NOTHING, instead: 'log in with the password' }
 
 /**
- * libpq's parameters (PostgreSQL 18, "Parameter Key Words") with their environment variables. What
- * would change who is met, or how safely, is used or refused. What would not is taken and passed over:
- * a sweep has a name, time limits and settings of its own.
+ * libpq's parameters (PostgreSQL 18, "Parameter Key Words") with their environment variables. A
+ * parameter that affects which server is reached, or how securely, is used or refused. Any other is
+ * accepted and ignored, because a sweep sets its own name, time limits and settings.
  */
 const PARAMETERS: Record<string, Parameter> = {
   host: { variable: 'PGHOST' },
@@ -47,7 +50,7 @@ const PARAMETERS: Record<string, Parameter> = {
   ssl_max_protocol_version: {
     variable: 'PGSSLMAXPROTOCOLVERSION',
     values: /^(|TLSv1\.[23])$/i,
-    form: 'TLSv1.2 or TLSv1.3, as no older one is spoken',
+    form: 'TLSv1.2 or TLSv1.3, because older versions are not supported',
   },
   sslcrldir: {
     variable: 'PGSSLCRLDIR',
@@ -64,21 +67,21 @@ const PARAMETERS: Record<string, Parameter> = {
     variable: 'PGSSLNEGOTIATION',
     values: /^(|postgres)$/,
     form: 'postgres',
-    instead: 'TLS is asked for in the ordinary way, which every server knows',
+    instead: 'direct TLS is not supported; every server supports the ordinary negotiation',
   },
   sslsni: { variable: 'PGSSLSNI', values: /^1?$/, form: '1' },
   sslcompression: { variable: 'PGSSLCOMPRESSION', values: /^[01]?$/, form: '0 or 1' },
-  sslkeylogfile: { values: NOTHING, instead: 'keys are never written' },
+  sslkeylogfile: { values: NOTHING, instead: 'TLS keys are never written to a file' },
   requirepeer: {
     variable: 'PGREQUIREPEER',
     values: NOTHING,
-    instead: "the owner of a socket's other side can't be checked here",
+    instead: 'checking the owner of the server process is not supported',
   },
   gssencmode: {
     variable: 'PGGSSENCMODE',
     values: /^(disable|prefer)$/,
     form: 'disable or prefer',
-    instead: 'GSSAPI is not spoken here; use TLS',
+    instead: 'GSSAPI is not supported; use TLS',
   },
   krbsrvname: { variable: 'PGKRBSRVNAME' },
   gsslib: { variable: 'PGGSSLIB' },
@@ -93,7 +96,7 @@ const PARAMETERS: Record<string, Parameter> = {
     variable: 'PGTARGETSESSIONATTRS',
     values: /^any$/,
     form: 'any',
-    instead: 'the server that is named is the one that is swept, whatever its part',
+    instead: 'a sweep always connects to the named server, whether primary or standby',
   },
   load_balance_hosts: {
     variable: 'PGLOADBALANCEHOSTS',
@@ -103,12 +106,12 @@ const PARAMETERS: Record<string, Parameter> = {
   replication: {
     values: /^(|false|no|off|0)$/,
     form: 'false',
-    instead: "a walsender's slot is used by itself where the server is full",
+    instead: "a sweep uses a walsender's slot by itself if the server is full",
   },
   min_protocol_version: {
     variable: 'PGMINPROTOCOLVERSION',
     values: /^(|3\.0)$/,
-    form: '3.0, the one that is spoken',
+    form: '3.0, the version that is supported',
   },
   max_protocol_version: {
     variable: 'PGMAXPROTOCOLVERSION',
@@ -129,15 +132,15 @@ const PARAMETERS: Record<string, Parameter> = {
   tty: {},
 }
 
-/** Undefined where a parameter of the name exists; else a hint at the nearest one, or an empty text. */
+/** Undefined if a parameter of this name exists. Otherwise a hint at the nearest name, or an empty text. */
 export function hintAt(name: string): string | undefined {
   return Object.hasOwn(PARAMETERS, name) ? undefined : hint(name, Object.keys(PARAMETERS))
 }
 
-/** What the environment says. A variable that is set and empty counts as set, as in libpq. */
+/** Reads the environment. As in libpq, a variable that is set but empty counts as set. */
 export function fromEnvironment(env: Parameters): Parameters {
   const found: Parameters = {}
-  // From before there were modes, and still read.
+  // An old variable, from before `sslmode`, which libpq still reads.
   if (env.PGREQUIRESSL?.startsWith('1')) found.sslmode = 'require'
   for (const [name, { variable }] of Object.entries(PARAMETERS)) {
     const value = variable === undefined ? undefined : env[variable]
@@ -146,15 +149,12 @@ export function fromEnvironment(env: Parameters): Parameters {
   return found
 }
 
-/**
- * @throws SlotkeeperError of kind `settings` for the first value that is not known, or that asks for
- *   what is not done here
- */
+/** @throws SlotkeeperError of kind `settings` for the first value that is invalid or not supported */
 export function refuseUnmet(parameters: Parameters): void {
   for (const [name, { values, form, instead }] of Object.entries(PARAMETERS)) {
     const value = parameters[name]
     if (value === undefined || value.trim() === '' || !values || values.test(value)) continue
-    const expected = form === undefined ? 'it left out' : form
+    const expected = form === undefined ? 'no value' : form
     throw new SlotkeeperError(
       'settings',
       `${name}: found ${shown(name, value)}; expected ${expected}${instead === undefined ? '' : `: ${instead}`}`,

@@ -2,14 +2,15 @@ import { SlotkeeperError } from '../../lambda/errors.ts'
 import { hintAt, type Parameters } from './parameters.ts'
 
 const FORM =
-  'expected postgres://USER:PASSWORD@HOST:PORT/DATABASE, with / ? # @ : and % inside of a part percent-encoded'
+  'expected postgres://USER:PASSWORD@HOST:PORT/DATABASE; inside a part, percent-encode each / ? # @ : and %'
 
 /**
- * Reads a connection URI as libpq does (fe-connect.c, `conninfo_uri_parse_options`): what stands
- * after a `/` or a `#` is no path and no fragment, `+` is a plus, and a later parameter wins.
- * Forms that libpq takes are refused where they are how a password with a raw `/`, `?` or `@` reads:
- * a piece of it would be taken for a host, a database or a parameter, and would then be shown.
- * @throws SlotkeeperError of kind `settings`, which shows no part of the text but parameters' names
+ * Reads a connection URI as libpq does (fe-connect.c, `conninfo_uri_parse_options`): the text after
+ * a `/` or a `#` is not a path or a fragment, `+` is a plus, and a later parameter wins.
+ *
+ * Some forms that libpq accepts are refused, because a password with a raw `/`, `?` or `@` looks like
+ * them. A piece of such a password would be taken for a host, a database or a parameter, and printed.
+ * @throws SlotkeeperError of kind `settings`, which shows no part of the URI except names of parameters
  */
 export function parseUri(text: string): Parameters {
   const rest = /^\s*postgres(?:ql)?:\/\/(.*?)\s*$/s.exec(text)?.[1]
@@ -21,12 +22,12 @@ export function parseUri(text: string): Parameters {
   const { user, password, authority = '', dbname, query = '' } = parts
   const { host, port } = readAuthority(authority)
   if (isMistaken(parts, port)) {
-    throw unreadable('its password seems to hold a raw "/", "?" or "@"')
+    throw unreadable('its password seems to contain a raw "/", "?" or "@"')
   }
   return { ...decoded({ user, password, host, port, dbname }), ...readQuery(query) }
 }
 
-/** Whether the rest of a password may stand in the database's or the parameters' place. */
+/** Whether the text in the place of the database or the parameters may be the rest of a password. */
 function isMistaken(
   { user, password, dbname = '', query = '' }: Parameters,
   port: string,
@@ -39,7 +40,7 @@ function isMistaken(
 
 function readAuthority(authority: string): { host: string; port: string } {
   if (authority.includes(',')) throw severalHosts('the URL')
-  if (authority.includes('@')) throw unreadable('it holds more than one raw "@"')
+  if (authority.includes('@')) throw unreadable('it contains more than one raw "@"')
   const {
     address,
     name,
@@ -47,14 +48,14 @@ function readAuthority(authority: string): { host: string; port: string } {
   } = /^(?:\[(?<address>[^\]]+)\]|(?<name>[^:[\]]*))(?::(?<port>.*))?$/s.exec(authority)?.groups ??
   {}
   const host = address ?? name
-  if (host === undefined) throw unreadable('its host is not one')
-  // Its value may be a piece of a password, and is not shown.
+  if (host === undefined) throw unreadable('its host is not a valid host name or address')
+  // The value is not shown, because it may be a piece of a password.
   if (port !== '' && !isPort(decode(port)))
     throw unreadable('its port is not a number from 1 to 65535')
   return { host, port }
 }
 
-/** Empty parts say nothing, as in libpq. */
+/** As in libpq, an empty part counts as not given. */
 function decoded(parts: Parameters): Parameters {
   return Object.fromEntries(
     Object.entries(parts)
@@ -71,17 +72,17 @@ function readQuery(query: string): Parameters {
     const [rawName = '', rawValue, ...more] = piece.split('=')
     if (rawValue === undefined || more.length > 0) {
       throw unreadable(
-        'a parameter of it is not NAME=VALUE; "&" and "=" in a value are %26 and %3D',
+        'one of its parameters is not NAME=VALUE; in a value, write "&" as %26 and "=" as %3D',
       )
     }
     const name = decode(rawName)
     const value = decode(rawValue)
-    // What JDBC calls it.
+    // JDBC's name for it.
     if (name === 'ssl' && value === 'true') {
       found.sslmode = 'require'
       continue
     }
-    // After a password it may be the rest of one with a raw "&" in it.
+    // After a password, the name may be the rest of a password that contains a raw "&".
     refuseUnknown(name, 'password' in found || 'sslpassword' in found)
     found[name] = value
   }
@@ -94,19 +95,19 @@ function refuseUnknown(name: string, secretly: boolean): void {
   throw new SlotkeeperError(
     'settings',
     secretly
-      ? 'the URL has an unknown parameter, or a password with a raw "&" in it; expected that as %26'
+      ? 'the URL has an unknown parameter, or a password that contains a raw "&"; write "&" in a password as %26'
       : `the URL's parameter ${JSON.stringify(name)} is unknown${near}; expected one of libpq's`,
   )
 }
 
 function decode(raw: string): string {
   if (/%(?![0-9a-f]{2})/i.test(raw) || /%00/.test(raw)) {
-    throw unreadable('a "%" in it does not begin an encoded character')
+    throw unreadable('it contains a "%" that does not begin an encoded character')
   }
   try {
     return decodeURIComponent(raw)
   } catch {
-    // The cause would quote what it read.
+    // Without a cause: its message would show the text.
     throw unreadable('its encoded characters are not UTF-8')
   }
 }
@@ -115,14 +116,14 @@ export function isPort(text: string): boolean {
   return /^\s*\d+\s*$/.test(text) && Number(text) >= 1 && Number(text) <= 65535
 }
 
-/** libpq tries one after the other. Here, which server is swept must not hang on which one answers. */
+/** libpq tries one host after another. A sweep must not depend on which of them answers. */
 export function severalHosts(where: string): SlotkeeperError {
   return new SlotkeeperError(
     'settings',
-    `${where} lists several hosts; expected one, as a sweep has one target: run it once for each`,
+    `${where} lists several hosts; expected one, because a sweep has one target: run one sweep for each host`,
   )
 }
 
-function unreadable(what = 'it has another form'): SlotkeeperError {
+function unreadable(what = 'it does not begin with postgres:// or postgresql://'): SlotkeeperError {
   return new SlotkeeperError('settings', `the URL could not be read: ${what}; ${FORM}`)
 }

@@ -1,6 +1,6 @@
-// The application of the rehearsal: opens connections, uses each once, and forgets to give it back.
-// Arguments: a connection URL and an application name. Each line on its input says how many more
-// sessions to open; each line on its output says what became of one.
+// The application of the rehearsal. It opens connections, uses each once, and never closes it.
+// Arguments: a connection URL and an application name. Each line on stdin says how many more sessions to
+// open. Each line on stdout says what happened to one.
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
@@ -12,7 +12,7 @@ const RETRY_MS = 200
 const say = (word: string, detail = '') =>
   process.stdout.write(`${JSON.stringify([word, detail])}\n`)
 
-/** Forgotten by the application, and ended by the server sooner or later. */
+/** Opens a session that the application never closes. Sooner or later the server ends it. */
 async function leakOne(): Promise<boolean> {
   const client = new pg.Client({ connectionString, application_name })
   client.on('error', () => say('ended'))
@@ -34,7 +34,7 @@ input.on('line', (line) => {
   wanted = Number(line)
 })
 input.on('close', () => process.exit())
-// Where the rehearsal was interrupted there is nobody left to tell.
+// If the rehearsal was interrupted, nothing reads the output any more.
 process.stdout.on('error', () => process.exit())
 for (;;) {
   if (wanted === 0) {

@@ -1,6 +1,6 @@
 import { paint } from '../show.ts'
 
-/** What was seen at one moment of the rehearsal, `atMs` since its start. */
+/** The slots in use at one moment of the rehearsal, `atMs` after its start. */
 export type Sample = { atMs: number; used: number }
 export type Mark = { atMs: number; sign: string }
 
@@ -8,8 +8,8 @@ const WIDTH = 72
 const HEIGHT = 10
 
 /**
- * Slots used over time: a column for each slice of time, `#` up to the most slots in it, a line for
- * what ordinary roles can use, and the marks of events below.
+ * Draws the slots in use over time. Each column is a slice of time, with `#` up to the most slots used
+ * in it. A line shows the limit for ordinary roles, and the marks of events are below.
  */
 export function plotSlots(samples: Sample[], marks: Mark[], max: number, usable: number): string {
   const endMs = Math.max(1, ...samples.map(({ atMs }) => atMs), ...marks.map(({ atMs }) => atMs))
@@ -19,7 +19,7 @@ export function plotSlots(samples: Sample[], marks: Mark[], max: number, usable:
     const at = column(atMs)
     peaks[at] = Math.max(peaks[at] ?? -1, used)
   }
-  // A slice without a sample goes on as the one before it.
+  // A slice without a sample repeats the one before it.
   const filled = peaks.map((peak, at) =>
     peak >= 0 ? peak : (peaks.slice(0, at).findLast((p) => p >= 0) ?? 0),
   )
@@ -38,7 +38,7 @@ export function plotSlots(samples: Sample[], marks: Mark[], max: number, usable:
       if (used > below) return paint(used >= usable ? 'red' : 'green', '#')
       return isLimit ? paint('dim', '-') : ' '
     })
-    lines.push(`${label} |${cells.join('')}${isLimit ? ' all that ordinary roles can use' : ''}`)
+    lines.push(`${label} |${cells.join('')}${isLimit ? ' limit for ordinary roles' : ''}`)
   }
   const signs = Array.from({ length: WIDTH }, () => ' ')
   for (const { atMs, sign } of marks) signs[column(atMs)] = sign

@@ -8,17 +8,17 @@ import { type Mark, plotSlots, type Sample } from './plot.ts'
 import { type App, type Stage, setStage } from './stage.ts'
 
 const MAX_CONNECTIONS = 100
-/** A minute between two sweeps is this long here. */
+/** How long a minute between two sweeps takes here. */
 const MINUTE_MS = 8_000
 const SWEEPS = 6
 const TO_THE_FULL_MINUTE_MS = 1_500
-/** Idle sessions that the mended application still leaves: too few for a crowd. */
+/** Idle sessions that the fixed application still leaves: too few for the rule "crowd". */
 const LEFTOVERS = 3
 const SAMPLE_MS = 150
 const PATIENCE_MS = 60_000
 const BAR_WIDTH = 50
 
-/** What the rehearsal tells while it runs, and draws at its end. */
+/** What the rehearsal prints while it runs, and draws at its end. */
 type Story = {
   now(): number
   tell(text: string): void
@@ -28,11 +28,11 @@ type Story = {
 }
 
 /**
- * Plays the incident on a disposable PostgreSQL, and the built function ending it.
- * @returns the exit code: 0 only where the slots are free and the application connected again
+ * Plays the incident on a disposable PostgreSQL, where the built function ends it.
+ * @returns the exit code: 0 only if the slots are free and the application connected again
  */
 export async function rehearse(): Promise<number> {
-  // Every part of the stage also goes by itself when this process exits, however far it has come.
+  // When this process exits, each part that was started also stops by itself.
   const restoreSignals = exitOnSignals()
   const story = beginStory()
   const stage = await setStage(MAX_CONNECTIONS)
@@ -56,11 +56,11 @@ function beginStory(): Story {
   writeOut(
     paint(
       'bold',
-      'Slotkeeper rehearsal: an application leaks connections until the server is full.',
+      'Slotkeeper rehearsal: an application leaks connections until the server is full. Slotkeeper frees the slots.',
     ),
   )
   writeOut(
-    `The clock is compressed: a minute between two sweeps is ${MINUTE_MS / 1000} s. The sessions' ages are real.\n`,
+    `To save time, the sweeps run every ${MINUTE_MS / 1000} s instead of every minute. The ages of the sessions are real.\n`,
   )
   return { now, tell, samples: [], marks: [], reports: [] }
 }
@@ -68,8 +68,9 @@ function beginStory(): Story {
 async function play(stage: Stage, story: Story): Promise<number> {
   const { tell } = story
   const { host, port } = stage.server
-  tell(`PostgreSQL is up on ${host}:${port}, max_connections ${MAX_CONNECTIONS}.`)
-  tell('Bystanders: a report that computes, a LISTENer, a migration that holds an advisory lock.')
+  tell(`PostgreSQL is up on ${host}:${port} with max_connections = ${MAX_CONNECTIONS}.`)
+  tell('Three sessions must survive: a report that runs, a session that waits in LISTEN,')
+  tell('and a migration that holds an advisory lock.')
   await fillUp(stage, story)
   await pause(TO_THE_FULL_MINUTE_MS)
 
@@ -79,7 +80,7 @@ async function play(stage: Stage, story: Story): Promise<number> {
 
   await next
   for (const app of stage.apps) app.leak(0)
-  tell(`The mended release is deployed: it wants ${LEFTOVERS} connections, and leaks those alone.`)
+  tell(`A fixed release is deployed. It opens ${LEFTOVERS} connections, and leaks only those.`)
   for (let minute = 2; minute <= SWEEPS; minute++) {
     next = pause(minute < SWEEPS ? MINUTE_MS : 0)
     if (!(await sweepOnce(stage, story, minute))) return 1
@@ -126,15 +127,15 @@ async function connectsAgain(apps: App[], { tell }: Story): Promise<boolean> {
   )
   tell(
     connected
-      ? paint('green', '   The application connects again, and leaks on.')
-      : paint('red', '   The application still can not connect.'),
+      ? paint('green', '   The application connects again, and keeps leaking.')
+      : paint('red', '   The application still cannot connect.'),
   )
   return connected
 }
 
 async function takeSample({ countSlots }: Stage, { now, samples }: Story): Promise<void> {
   const atMs = now()
-  // A sample that falls into the end of the rehearsal finds the server gone, and is not missed.
+  // The last sample may find the server stopped. It is not needed.
   const used = await countSlots().catch(() => undefined)
   if (used !== undefined) samples.push({ atMs, used })
 }
@@ -144,37 +145,54 @@ function tellSweep({ tell }: Story, minute: number, report: Report, lines: strin
   tell(
     `${slotsBar(slots, BAR_WIDTH)}  ${slots.used} of ${slots.max} slots used, ${sessions.idle} sessions idle`,
   )
-  tell(`${paint('bold', `${minute}  Sweep ${minute}`)}, ${entryWords[entry]}, ${durationMs} ms`)
+  tell(
+    `${paint('bold', `${minute}  Sweep ${minute}`)} ran ${entryWords[entry]} and took ${durationMs} ms`,
+  )
   for (const rule of new Set(report.reaped.map(({ rule }) => rule))) {
     const reaped = report.reaped.filter((session) => session.rule === rule)
-    tell(paint('green', `   reaped ${reaped.length} by rule "${rule}": ${byApplication(reaped)}`))
+    tell(
+      paint(
+        'green',
+        `   reaped ${count(reaped.length)} by rule "${rule}": ${byApplication(reaped)}`,
+      ),
+    )
     tell(`     ${whyOf(rule, lines)}`)
   }
-  if (report.reaped.length === 0) tell('   reaped nobody')
+  if (report.reaped.length === 0) tell('   reaped no session')
   const spared = Object.entries(report.spared).filter(([, count]) => count > 0)
   if (spared.length > 0) {
-    const reasons = spared.map(([reason, count]) => `${count} ${reason}`).join(', ')
-    tell(paint('cyan', `   spared, though they met a rule: ${reasons}`))
+    const reasons = spared.map(([reason, count]) => `${count} ${spareWords[reason] ?? reason}`)
+    tell(paint('cyan', `   spared, although they matched a rule: ${reasons.join(', ')}`))
   }
+}
+
+/** The reasons that the rehearsal shows whose names in the report are not plain words. */
+const spareWords: Partial<Record<string, string>> = {
+  listening: 'in LISTEN',
+  advisoryLock: 'with an advisory lock',
+}
+
+function count(sessions: number): string {
+  return sessions === 1 ? '1 session' : `${sessions} sessions`
 }
 
 function byApplication(reaped: Report['reaped']): string {
   const names = [...new Set(reaped.map(({ application }) => application))].sort()
   return names
-    .map((name) => `${reaped.filter(({ application }) => application === name).length} ${name}`)
+    .map((name) => `${reaped.filter(({ application }) => application === name).length} of ${name}`)
     .join(', ')
 }
 
-/** The reason that the function logged for the first session reaped by the rule. */
+/** The reason that the function logged for the first session that it reaped by this rule. */
 function whyOf(rule: string, lines: string[]): string {
-  // Node.js writes warnings of its own between the function's JSON lines.
+  // Node.js writes its own warnings between the function's JSON lines.
   const entries = lines
     .filter((line) => line.startsWith('{'))
     .map(
       (line) => JSON.parse(line) as { message: string; rule?: string; why?: string; pid?: number },
     )
   const first = entries.find((entry) => entry.message === 'reaped' && entry.rule === rule)
-  return `for example process ${first?.pid}: ${first?.why}`
+  return `for example pid ${first?.pid}: ${first?.why}`
 }
 
 async function end(
@@ -185,7 +203,9 @@ async function end(
   const used = await stage.countSlots()
   samples.push({ atMs: now(), used })
   const usable = MAX_CONNECTIONS - (reports[0]?.slots.reserved ?? 0)
-  writeOut(`\n${paint('bold', 'Slots used')}   (X: a connection refused, 1 to ${SWEEPS}: sweeps)\n`)
+  writeOut(
+    `\n${paint('bold', 'Slots used over time')}   (X: a connection is refused; 1 to ${SWEEPS}: the sweeps)\n`,
+  )
   writeOut(plotSlots(samples, marks, MAX_CONNECTIONS, usable))
   tellMetrics(stage.aws.puts)
   writeOut('')
@@ -193,7 +213,7 @@ async function end(
     writeOut(
       paint(
         'red',
-        `The rehearsal failed: ${used} of ${usable} slots are used, the application ${connectedAgain ? 'works' : 'can not connect'}, the bystanders ${stage.bystandersLive() ? 'live' : 'were harmed'}.`,
+        `The rehearsal failed: ${used} of ${usable} slots are used, the application ${connectedAgain ? 'works' : 'cannot connect'}, and the three other sessions ${stage.bystandersLive() ? 'survived' : 'did not all survive'}.`,
       ),
     )
     return 1
@@ -201,10 +221,10 @@ async function end(
   writeOut(
     paint(
       'green',
-      `Done: ${used} of ${usable} slots used, the application works, no bystander was harmed.`,
+      `Done: ${used} of ${usable} slots are used, the application works, and the three other sessions survived.`,
     ),
   )
-  writeOut('Next, look at a server of yours without touching it:')
+  writeOut('Next, look at your own server. This command ends no session:')
   writeOut(
     paint('bold', '  npx slotkeeper sweep --url postgres://USER:PASSWORD@HOST:5432/DATABASE'),
   )
@@ -224,7 +244,7 @@ function tellMetrics(puts: Put[]): void {
   const value = ({ MetricData }: Put, name: string) =>
     MetricData.find(({ MetricName }) => MetricName === name)?.Values?.[0] ?? '-'
   writeOut(
-    `\n${paint('bold', 'Metrics that CloudWatch received')}   (namespace ${puts[0]?.Namespace}, ${puts.length} requests, one column each)\n`,
+    `\n${paint('bold', 'Metrics that the function sent to CloudWatch')}   (namespace ${puts[0]?.Namespace}; one column for each of ${puts.length} requests)\n`,
   )
   for (const name of shown) {
     const cells = puts.map((put) => String(value(put, name)).padStart(8))

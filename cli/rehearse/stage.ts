@@ -14,28 +14,28 @@ const APP = { user: 'shop_app', password: 'another password' }
 
 const beside = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
-/** All that the rehearsal plays on; `close` ends and removes every part of it. */
+/** Everything that the rehearsal runs on. `close` stops and removes every part of it. */
 export type Stage = {
   server: Server
   aws: Aws
   lambda: Lambda
   /** Two leaking processes of the application. */
   apps: App[]
-  /** Client backends that the server has now; asked by a superuser, who always gets in. */
+  /** The number of client backends now. A superuser asks, because it can use the reserved slots. */
   countSlots(): Promise<number>
-  /** Whether the sessions live on that look like leaked ones and are not. */
+  /** Whether the sessions that look leaked, but are not, are still alive. */
   bystandersLive(): boolean
   close(): Promise<void>
 }
 
 export type App = {
-  /** `connected`, `ended`, and `refused` with what the server said. */
+  /** `connected`, `ended`, and `refused` with the server's message. */
   events: EventEmitter
-  /** Leaks as many sessions from now on, trying again where it is refused. */
+  /** Leaks this many sessions from now on. If a connection is refused, it tries again. */
   leak(sessions: number): void
 }
 
-/** Stops in the reverse order of starting, whether starting came to its end or not. */
+/** Starts every part. `close` stops them in reverse order, also if starting failed halfway. */
 export async function setStage(maxConnections: number): Promise<Stage> {
   const undo: (() => unknown)[] = []
   const close = async () => {
@@ -67,7 +67,7 @@ export async function setStage(maxConnections: number): Promise<Stage> {
   }
 }
 
-/** Makes the database and its two roles: the application's, and the reaper's with the least it needs. */
+/** Creates the database and two roles: the application's, and the reaper's with the least privileges. */
 async function prepare(server: Server): Promise<Client> {
   const watcher = new Client({ connectionString: server.url(), application_name: 'rehearsal' })
   await watcher.connect()
@@ -79,7 +79,7 @@ async function prepare(server: Server): Promise<Client> {
   return watcher
 }
 
-/** As the rotation templates of Secrets Manager write it. */
+/** In the format that the rotation templates of Secrets Manager use. */
 function secretOf({ host, port }: Server): string {
   const { user, password } = REAPER
   return JSON.stringify({
@@ -104,10 +104,10 @@ function startFunction(server: Server, aws: Aws): Promise<Lambda> {
       SLOTKEEPER_MODE: 'reap',
       SLOTKEEPER_POLICY: 'incident',
       SLOTKEEPER_SECRET_ARN: SECRET,
-      // On the loopback only; anywhere else the function insists on TLS.
+      // The function accepts this on the loopback only. Anywhere else it requires TLS.
       SLOTKEEPER_HOST: server.host,
       SLOTKEEPER_TLS: 'off',
-      // What the function wrote is shown where it fails.
+      // If the function fails, its output is shown, and this warning would be noise.
       AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
     },
   })
@@ -125,7 +125,7 @@ async function startBystanders(server: Server) {
   const [notifier, migration, report] = clients as [Client, Client, Client]
   await notifier.query('listen orders')
   await migration.query('select pg_advisory_lock(42)')
-  // Computes until the rehearsal is over and cuts it off.
+  // Runs until the end of the rehearsal closes it.
   report.query('select pg_sleep(3600)').catch(() => ended.add(report))
   return {
     live: () => ended.size === 0,

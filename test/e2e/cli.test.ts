@@ -222,7 +222,7 @@ test('the cause stands first: who holds the slots, what idles in a transaction, 
   expect(out).toMatch(new RegExp(`^ *${cart.pid} .* 2  shop_app@postgres  cart`, 'm'))
   expect(out).toContain(`${cart.pid} blocks 2 of shop_app@postgres checkout 127.0.0.1`)
   for (const { pid } of blocked) expect(out).toMatch(new RegExp(`blocks 2 .*\\b${pid}\\b`))
-  expect(out).toContain('No rule of this policy is for sessions that idle in a transaction.')
+  expect(out).toContain('This policy has no rule for sessions that are idle in a transaction.')
   const order = ['observe, policy', 'What holds', 'Idle in a transaction', 'Rules', 'Would reap 12']
   const places = order.map((words) => out.indexOf(words))
   expect(places).toEqual([...places].sort((a, b) => a - b))
@@ -234,7 +234,7 @@ test('the cause stands first: who holds the slots, what idles in a transaction, 
   const less = await slotkeeper(sweep)
   expect(less).toMatchObject({ code: 0, err: '' })
   expect(less.out).toMatch(new RegExp(`^ *${cart.pid} .* \\?  shop_app@postgres  cart`, 'm'))
-  expect(less.out).toMatch(/^What they block could not be read: .*pg_blocking_pids/m)
+  expect(less.out).toMatch(/^Could not read which sessions they block: .*pg_blocking_pids/m)
   await db.admin.query('grant execute on function pg_blocking_pids(int) to public')
 
   const all = (await slotkeeper([...sweep, '--all'])).out
@@ -258,7 +258,7 @@ test('a scope that meets nobody is a warning, and each entry in vain is named', 
   expect(out).toMatch(
     /^WARNING: none of the \d+ sessions is in the scope .*scope\.users\[0\] \("shopp_\*"\)$/m,
   )
-  expect(out).toContain('No session meets protect[0] ({"applications":["pg_dump"]}).')
+  expect(out).toContain('No session matches protect[0] ({"applications":["pg_dump"]}).')
   expect(out).toContain('Would reap no session.')
 })
 

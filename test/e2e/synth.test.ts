@@ -12,10 +12,18 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 
-// A checkout of its own, as somebody has it who changes the code and deploys.
+// A checkout as a developer has it who changes the code and deploys.
 const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-checkout-'))
 afterAll(() => rmSync(folder, { recursive: true }))
-for (const name of ['lambda', 'infra', 'cli', 'build.ts', 'package.json', 'cdk.json']) {
+for (const name of [
+  'lambda',
+  'infra',
+  'cli',
+  'stand-ins',
+  'build.ts',
+  'package.json',
+  'cdk.json',
+]) {
   cpSync(name, join(folder, name), { recursive: true })
 }
 symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))

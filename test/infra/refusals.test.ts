@@ -91,8 +91,8 @@ const DATABASES: [string, string | undefined][] = [
   ['ä'.repeat(31), undefined],
   ['', 'expected a database name'],
   ['ä'.repeat(32), 'at most 63 bytes'],
-  ['template0', 'nobody may connect'],
-  ['rdsadmin', 'nobody may connect'],
+  ['template0', 'no role may connect'],
+  ['rdsadmin', 'no role may connect'],
 ]
 const USERS: [string, string | undefined][] = [
   ['slotkeeper', undefined],

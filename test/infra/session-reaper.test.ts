@@ -637,7 +637,7 @@ test('the dashboard shows slots, sessions, ages, reaps, durations, who was reape
     'IdleAge',
     'p95',
     'SweepDuration',
-    'Last reaped, or who would be',
+    'Sessions last reaped, or that would be reaped',
     'would reap',
     'scope meets no session',
     'activity not tracked',
