@@ -139,6 +139,7 @@ test('npm pack ships code, declarations and documents, and nothing that only a c
   expect(shipped('dist/types/import')).toContain('index.d.ts')
   expect(shipped('dist/types/require').sort()).toEqual(shipped('dist/types/import').sort())
   expect(shipped('dist')).not.toContain('meta.json')
+  expect(shipped('docs')).toContain('construct.md')
   expect(shipped('dist/lambda').filter((file) => file.endsWith('.map'))).toEqual([])
 })
 
