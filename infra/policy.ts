@@ -135,4 +135,10 @@ export interface PolicyInput {
    * @default - no limit
    */
   readonly budget?: number
+  /**
+   * Where an editor finds the JSON Schema of a policy file. Slotkeeper ignores it.
+   * @example './node_modules/slotkeeper/dist/policy.schema.json'
+   * @default - none
+   */
+  readonly $schema?: string
 }

@@ -12,7 +12,7 @@ const CLASS = /\[(?:\^[^\]]+|\[:\w+:\]|(?:(?:[a-z]-[a-z]|[A-Z]-[A-Z]|\d-\d)[_.-]
  * before a word (paths), `%` before two hexadecimal digits (encoded names), `.*` after another dot
  * (a glob of dotted names).
  */
-const SIGNS: Sign[] = [
+export const SIGNS: Sign[] = [
   { form: /^%|%$|%(?![0-9A-Fa-f]{2})/, of: 'LIKE' },
   { form: /\\[_%]/, of: 'LIKE' },
   { form: /^\/?\^/, of: 'a regular expression' },

@@ -12,38 +12,34 @@ import { printable } from './text.ts'
 const SECONDS_PER_UNIT = { ms: 0.001, s: 1, m: 60, h: 3600 } as const
 
 const DURATION = /^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)$/
-const PERCENT = /^(\d{1,3}(?:\.\d{1,3})?)%$/
+const PERCENT = /^(?:0?\d{1,2}(?:\.\d{1,3})?|100(?:\.0{1,3})?)%$/
 
 /** What the names of rules that no policy writes begin with. */
 export const BUILT_IN = 'slotkeeper:'
 
-const glob = v.pipe(
-  text('a name or a glob such as "shop_*"'),
-  v.rawCheck(({ dataset, addIssue }) => {
-    const message = dataset.typed ? foreignPattern(dataset.value) : undefined
-    if (message !== undefined) addIssue({ message })
-  }),
-  v.check(
-    (glob) => leastBytes(glob) <= MOST_NAME_BYTES,
-    `expected at most ${MOST_NAME_BYTES} bytes: PostgreSQL cuts longer names off, so this matches none; write the first ${MOST_NAME_BYTES} bytes, or a glob such as "shop_*"`,
-  ),
+const noForeignPattern = v.rawCheck<string>(({ dataset, addIssue }) => {
+  const message = dataset.typed ? foreignPattern(dataset.value) : undefined
+  if (message !== undefined) addIssue({ message })
+})
+
+const fitsName = v.check<string, string>(
+  (glob) => leastBytes(glob) <= MOST_NAME_BYTES,
+  `expected at most ${MOST_NAME_BYTES} bytes: PostgreSQL cuts longer names off, so this matches none; write the first ${MOST_NAME_BYTES} bytes, or a glob such as "shop_*"`,
 )
+
+const glob = v.pipe(text('a name or a glob such as "shop_*"'), noForeignPattern, fitsName)
 const globs = list(glob, 'one or more names or globs')
 
-const matchEntries = {
+const CLIENT_FORM = 'expected a network such as "10.0.9.0/24" or "fd00::/8", or "local"'
+const isNetwork = v.check<string, string>(isClient, CLIENT_FORM)
+const client = v.pipe(v.string(CLIENT_FORM), isNetwork)
+
+const match = record({
   databases: v.optional(globs),
   users: v.optional(globs),
   applications: v.optional(globs),
-  clients: v.optional(
-    list(
-      v.pipe(
-        v.string('expected a network such as "10.0.9.0/24", or "local"'),
-        v.check(isClient, 'expected a network such as "10.0.9.0/24" or "fd00::/8", or "local"'),
-      ),
-      'one or more networks, or "local"',
-    ),
-  ),
-}
+  clients: v.optional(list(client, 'one or more networks, or "local"')),
+})
 
 const DURATION_FORM = 'expected a duration such as "30s": a number with ms, s, m or h'
 const duration = v.pipe(
@@ -64,59 +60,82 @@ const percent = v.pipe(
   v.string(PERCENT_FORM),
   v.regex(PERCENT, PERCENT_FORM),
   v.transform((written) => Number.parseFloat(written)),
-  v.maxValue(100, PERCENT_FORM),
 )
 
-const ruleSchema = v.pipe(
-  record({
-    name: v.pipe(
-      text('a name for the rule'),
-      v.check(
-        (name) => !name.startsWith(BUILT_IN),
-        `expected a name that does not begin with "${BUILT_IN}", as those of built-in rules do`,
-      ),
+const conditionEntries = record({
+  idleOver: v.optional(wholeFrom(0)),
+  slotsUsedOver: v.optional(percent),
+})
+
+const isCondition = v.check<v.InferOutput<typeof conditionEntries>, string>(
+  (when) => when.idleOver !== undefined || when.slotsUsedOver !== undefined,
+  'expected idleOver, slotsUsedOver or both',
+)
+
+const condition = v.pipe(conditionEntries, isCondition)
+
+const ruleEntries = record({
+  name: v.pipe(
+    text('a name for the rule'),
+    v.regex(
+      new RegExp(`^(?!${BUILT_IN})`),
+      `expected a name that does not begin with "${BUILT_IN}", as those of built-in rules do`,
     ),
-    match: v.optional(record(matchEntries)),
-    state: oneOf(RULE_STATES),
-    olderThan: duration,
-    when: v.optional(
-      v.pipe(
-        record({ idleOver: v.optional(wholeFrom(0)), slotsUsedOver: v.optional(percent) }),
-        v.check(
-          (when) => when.idleOver !== undefined || when.slotsUsedOver !== undefined,
-          'expected idleOver, slotsUsedOver or both',
-        ),
-      ),
-    ),
-    action: v.optional(oneOf(['terminate', 'cancel']), 'terminate'),
-  }),
-  v.forward(
-    v.check(
-      (rule) => rule.action === 'terminate' || rule.state === 'active',
-      'expected "terminate": only a session in state "active" has a query to cancel',
-    ),
-    ['action'],
   ),
+  match: v.optional(match),
+  state: oneOf(RULE_STATES),
+  olderThan: duration,
+  when: v.optional(condition),
+  action: v.optional(oneOf(['terminate', 'cancel']), 'terminate'),
+})
+
+const cancelsQueries = v.forward(
+  v.check<v.InferOutput<typeof ruleEntries>, string>(
+    (rule) => rule.action === 'terminate' || rule.state === 'active',
+    'expected "terminate": only a session in state "active" has a query to cancel',
+  ),
+  ['action'],
 )
 
-const policySchema = record({
-  scope: v.optional(record(matchEntries), {}),
+const ruleSchema = v.pipe(ruleEntries, cancelsQueries)
+
+const oneNameEach = uniqueNames<v.InferOutput<typeof ruleSchema>>('an earlier rule has this one')
+
+const writtenPolicy = record({
+  scope: v.optional(match, {}),
   protect: v.optional(
     list(
       v.pipe(
-        record(matchEntries),
-        v.check(
-          (match) => Object.keys(match).length > 0,
+        match,
+        v.minEntries(
+          1,
           'expected at least one of databases, users, applications, clients: an empty entry protects every session',
         ),
       ),
       'one or more entries to protect',
     ),
   ),
-  rules: v.pipe(list(ruleSchema, 'one or more rules'), uniqueNames('an earlier rule has this one')),
+  rules: v.pipe(list(ruleSchema, 'one or more rules'), oneNameEach),
   keep: v.optional(wholeFrom(0), 0),
   budget: v.optional(wholeFrom(1)),
+  $schema: v.optional(v.string('expected where an editor finds the JSON Schema')),
 })
+
+const policySchema = v.pipe(
+  writtenPolicy,
+  v.transform(({ $schema, ...policy }) => policy),
+)
+
+/** What the JSON Schema of the policy is made of. Its checks are those that no keyword of JSON Schema is for. */
+export const POLICY_PARTS = {
+  writtenPolicy,
+  match,
+  rule: ruleSchema,
+  condition,
+  glob,
+  client,
+  checks: { noForeignPattern, fitsName, isNetwork, isCondition, cancelsQueries, oneNameEach },
+}
 
 /** The name of the policy of the incident, wherever a policy is taken. */
 export const INCIDENT = 'incident'

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { policySchema } from '../../scripts/policy-schema.ts'
 
 // Packed as a user does it, in a clean copy of the checkout, and installed in apps that have the CDK
 // and nothing else.
@@ -138,7 +139,19 @@ test('npm pack ships code, declarations and documents, and nothing that only a c
   expect(shipped('dist/types/import')).toContain('index.d.ts')
   expect(shipped('dist/types/require').sort()).toEqual(shipped('dist/types/import').sort())
   expect(shipped('dist')).not.toContain('meta.json')
+  expect(shipped('docs')).toContain('construct.md')
   expect(shipped('dist/lambda').filter((file) => file.endsWith('.map'))).toEqual([])
+})
+
+test('a policy that is copied beside node_modules names the JSON Schema of the package', () => {
+  const app = join(folder, 'app')
+  const examples = join(app, 'node_modules/slotkeeper/examples/policies')
+  const schemas = readdirSync(examples).map((file) => {
+    const { $schema } = JSON.parse(readFileSync(join(examples, file), 'utf8'))
+    return JSON.parse(readFileSync(resolve(app, $schema), 'utf8'))
+  })
+  expect(schemas.length).toBeGreaterThan(5)
+  for (const schema of schemas) expect(schema).toEqual(policySchema())
 })
 
 describe('an app in JavaScript of under 20 lines synthesizes a target', () => {

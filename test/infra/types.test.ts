@@ -32,6 +32,7 @@ test('the declarations are those of the function', () => {
     ],
     keep: 2,
     budget: 200,
+    $schema: './node_modules/slotkeeper/dist/policy.schema.json',
   }
   expect(parsePolicy(all)).toMatchObject({ ok: true })
   expectTypeOf<Plain<PolicyInput>>().toEqualTypeOf<InputOfFunction>()
