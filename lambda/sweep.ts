@@ -11,8 +11,7 @@ import { type Deadline, type Gate, remaining, SWEEP_MS } from './postgres/gate.t
 import { takeSnapshot } from './postgres/snapshot.ts'
 
 /**
- * The first query over a kept connection also tests whether the connection is alive, so it gets less time,
- * ms.
+ * Less than `QUERY_MS`: the first query over a kept connection also tests whether the connection is alive.
  */
 const WARM_QUERY_MS = 3_000
 const QUERY_MS = 5_000
@@ -86,7 +85,7 @@ async function decide(
   if (!verdicts.some((verdict) => dependsOnHolders(verdict, policy))) {
     return { snapshot: seen, verdicts }
   }
-  // Most sweeps do not need this module, and it imports the whole driver. The other late imports here do too.
+  // Imported late, like the other modules below: most sweeps do not need it, and it loads the whole driver.
   const { preflight } = await import('./postgres/preflight.ts')
   const holders = await preflight(link, remaining(deadline, QUERY_MS))
   const snapshot = withHolders(seen, holders)

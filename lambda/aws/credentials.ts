@@ -79,7 +79,7 @@ async function readSecret(secretId: string): Promise<string | undefined> {
   } catch (error) {
     throw new SlotkeeperError(
       'credentials',
-      `secret ${secretId} could not be read: ${messageOf(error)}. Check its ARN, secretsmanager:GetSecretValue on it (and kms:Decrypt on its key), and the way from the subnet to Secrets Manager.`,
+      `secret ${secretId} could not be read: ${messageOf(error)}. Check its ARN, secretsmanager:GetSecretValue on it (and kms:Decrypt on its key), and the network path from the subnet to Secrets Manager.`,
       { cause: error },
     )
   } finally {

@@ -46,7 +46,7 @@ async function putMetricData(
   } catch (error) {
     throw new SlotkeeperError(
       'publish',
-      `the metrics of target ${target} could not be put into CloudWatch: ${messageOf(error)}. Check cloudwatch:PutMetricData on namespace ${namespace}, and the way from the subnet to CloudWatch (or set SLOTKEEPER_METRICS=emf, which needs none).`,
+      `the metrics of target ${target} could not be put into CloudWatch: ${messageOf(error)}. Check cloudwatch:PutMetricData on namespace ${namespace}, and the network path from the subnet to CloudWatch (or set SLOTKEEPER_METRICS=emf, which needs none).`,
       { cause: error },
     )
   } finally {

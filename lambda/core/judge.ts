@@ -26,13 +26,14 @@ export function isExposed(snapshot: Snapshot, policy: Policy): (session: Session
 
 /**
  * Whether knowing the holders of advisory locks and replication slots could change this verdict. Knowing the
- * holders never makes another rule due. It only takes them out of the count of idle sessions, and gives their
- * places among the kept sessions to others.
+ * holders never makes another rule due: a holder no longer counts as an idle session, and another session
+ * takes its place among the kept ones.
  */
 export function dependsOnHolders(verdict: Verdict, policy: Policy): boolean {
   if (verdict.verdict !== 'spare') return verdict.verdict === 'reap'
   if (verdict.reason !== 'protected' || verdict.rule === ORPHAN_RULE) return true
-  // Without the holders, `idleOver` may no longer hold. The protected session then matches no rule.
+  // If the holders do not count, too few idle sessions may be left for `idleOver`. Then this session matches
+  // no rule.
   return policy.rules.some(
     ({ name, when }) => name === verdict.rule && when?.idleOver !== undefined,
   )

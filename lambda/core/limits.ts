@@ -4,14 +4,14 @@ import type { Session } from './session.ts'
 import { reapVerdicts, spare, type Verdict } from './verdict.ts'
 
 /**
- * Spares the `keep` most recently used idle sessions of each pool. A session that matches no rule counts as
- * kept too.
+ * Spares the `keep` most recently used idle sessions of each pool. Sessions that match no rule are among those
+ * kept.
  */
 export function keepRecent(verdicts: Verdict[], keep: number): Verdict[] {
   if (keep === 0) return verdicts
   const pools = new Map<string, Session[]>()
   for (const { session } of verdicts) {
-    // A guarded session, such as a listener, serves no requests, so it does not count as kept.
+    // A guarded session, such as a listener, serves no requests, so it is not among those kept.
     if (session.state !== 'idle' || guard(session)) continue
     const pool = poolOf(session)
     const members = pools.get(pool)

@@ -71,8 +71,8 @@ export async function connect(
     },
     database,
     ssl: tls && tlsOptions(tls, host),
-    // Set here, because otherwise the driver reads it from the environment, and may then not send the TLS
-    // request whose answer is awaited below.
+    // Set here, because otherwise the driver reads it from the environment. With `direct`, it would not send
+    // the TLS request, and the code below waits for the answer to that request.
     sslnegotiation: 'postgres' as const,
     // Ties the password's proof to this TLS connection (SCRAM-SHA-256-PLUS). An attacker then can't relay the
     // login, not even with a certificate that is trusted here.

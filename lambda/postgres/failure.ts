@@ -52,7 +52,7 @@ function ownFailure(error: unknown, credentials: Credentials, request: Request):
   if (isOfScram(error)) {
     return [
       'authentication',
-      `${where} did not prove that it knows the password of role ${credentials.user}: ${messageOf(error)}. It is not the server that it should be, or something in between impersonates it.`,
+      `${where} did not prove that it knows the password of role ${credentials.user}: ${messageOf(error)}. It is the wrong server, or something in between impersonates it.`,
     ]
   }
   const ofTls = tlsFailure(error, where)
@@ -175,7 +175,7 @@ function identityRefusal(
 }
 
 const RULE_REMEDY =
-  'Give this role, database and address a line in pg_hba.conf; where its line asks for a client certificate, give sslcert and sslkey.'
+  'Give this role, database and address a line in pg_hba.conf; if its line asks for a client certificate, give sslcert and sslkey.'
 const PLAIN_REMEDY =
   'This connection has no TLS. If the server demands it (hostssl, or rds.force_ssl), set SLOTKEEPER_TLS=verify-full, or sslmode on the command line: sslmode=verify-full by the name in its certificate; through a tunnel with host=ENDPOINT&hostaddr=127.0.0.1&sslmode=verify-full, or sslmode=verify-ca. Otherwise give it a line in pg_hba.conf.'
 

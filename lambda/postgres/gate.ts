@@ -124,7 +124,7 @@ export async function inEitherDatabase<T>(
 }
 
 /**
- * Whether another database may accept the role. That is so if this database does not exist, takes no
+ * Whether another database may accept the role. True if this database does not exist, takes no
  * connections, refuses the role or is at its limit (CheckMyDatabase in postinit.c), or if pg_hba.conf has no
  * line for it.
  */

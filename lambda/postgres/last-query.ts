@@ -3,12 +3,12 @@
 // and no captures, so the server matches them in linear time, whatever text a stranger writes.
 
 /**
- * Blanks and comments. `.*?` may run past one end of a comment to a later end, so it covers nested comments
+ * Blanks and comments. `.*?` may run past the first closing mark to a later one, so it covers nested comments
  * too.
  */
 const GAP = '(\\s|/\\*.*?\\*/|--[^\\n\\r]*[\\n\\r])*'
 
-/** The same, but a comment ends at its first end. */
+/** The same, but a comment ends at its first closing mark. */
 const PLAIN_GAP = '(\\s|/\\*([^*]|\\*+[^*/])*\\*+/|--[^\\n\\r]*[\\n\\r])*'
 
 /** A cheap first test, which rules out most queries. The tests that follow cost ten times as much. */
@@ -21,8 +21,8 @@ const MAY_LISTEN = '\\mlisten|\\mdo\\M|^\\s*($|/|-)'
 const BEGIN = `(^|;)${GAP}`
 
 /**
- * SQL for how many bytes of the query are occurrences of `of`. It compares the counts of texts of the same
- * length.
+ * SQL for the number of bytes that the occurrences of `of` take in the query. Compare it only between texts
+ * of the same length.
  */
 const count = (query: string, of: string) =>
   `(octet_length(${query}) - octet_length(replace(${query}, '${of}', '')))`
@@ -36,16 +36,16 @@ const isCutOff = (query: string) =>
   `octet_length(${query}) >= (select
     pg_size_bytes(regexp_replace(current_setting('track_activity_query_size'), '(\\d)B', '\\1 bytes')) - 4)`
 
-/** A comment without its end. */
+/** A comment without its closing mark. */
 const UNFINISHED = '/\\*([^*]|\\*+[^*/])*\\**|--[^\\n\\r]*'
 
 /** The first letters of `listen` and `do`. The server may cut a query off inside either word. */
 const FIRST_LETTERS = 'l(i(s(te?)?)?)?|d'
 
 /**
- * SQL for whether the query runs LISTEN, or may run it. LISTEN may be one of the statements. It may also be
- * in a DO block, as Postgrex and Oban write it; an escape such as `\n` may come before it there. If the
- * server cut the text off inside a DO block, or before a statement shows what it is, LISTEN may be in the
+ * SQL that tells whether the query runs LISTEN, or may run it. LISTEN may be one of the statements. It may
+ * also be in a DO block, as Postgrex and Oban write it; an escape such as `\n` may come before it there. If
+ * the server cut the text off inside a DO block, or before a statement shows what it is, LISTEN may be in the
  * missing part.
  * @param query the SQL for the query's text, for example a column
  */
@@ -60,8 +60,8 @@ export function listens(query: string): string {
 }
 
 /**
- * SQL for whether a backup runs: true if the query starts a backup, false if it stops one, NULL if it does
- * neither. If it names both, one of them may be in a comment. The result is then true, which spares one
+ * SQL that tells whether a backup runs: true if the query starts a backup, false if it stops one, NULL if it
+ * does neither. If it names both, one of them may be in a comment. The result is then true, which spares one
  * session too many.
  * @param query the SQL for the query's text, for example a column
  */

@@ -2,7 +2,7 @@
 const ESCAPED = /\\(\\|[0-7]{3})/
 
 /**
- * The ISO 8859 part for those of PostgreSQL's `LATIN1` to `LATIN10` where the numbers differ (Character Set
+ * The part of ISO 8859 for each of PostgreSQL's `LATIN1` to `LATIN10` that has another number (Character Set
  * Support).
  */
 const LATIN_PARTS: Record<string, number> = { 5: 9, 6: 10, 7: 13, 8: 14, 9: 15, 10: 16 }

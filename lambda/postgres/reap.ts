@@ -168,8 +168,8 @@ export async function reap(
 }
 
 /**
- * An `active` session may take a lock or a slot at any time. For other sessions, the holders may not have
- * been read.
+ * Whether the session may hold something that the snapshot does not show. An `active` session may take a lock
+ * or a slot at any time. For any session, the sweep may not have read the holders.
  */
 function mayHoldUnseen({ session }: ReapVerdict): boolean {
   const { state, advisoryLock, replicationSlot } = session

@@ -123,7 +123,7 @@ export function lacking(role: string, missing: string[], cause?: SlotkeeperError
   )
 }
 
-/** How a role belongs to another role, whose rights it may not be able to use. */
+/** A role's membership in another role, and what decides whether it can use the rights of that role. */
 export type Membership = {
   role: string
   /** As `server_version_num`. */

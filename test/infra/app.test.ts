@@ -38,7 +38,7 @@ describe('a context that is not valid is refused, one problem in one line', () =
     [
       'two targets of one name',
       contextOf(one, one),
-      'slotkeeper.targets[1].name: expected a unique name',
+      'slotkeeper.targets[1].name: expected a name of its own',
     ],
     [
       'a name that no stack can have',

@@ -146,7 +146,11 @@ describe('the custom resource', async () => {
 
   describe('fails where the role can not log in, with the remedy', () => {
     test.each([
-      ['another password', "password 'of a person'", 'with another password than the one in the secret'],
+      [
+        'another password',
+        "password 'of a person'",
+        'with another password than the one in the secret',
+      ],
       ['NOLOGIN', 'nologin', 'It has no LOGIN: ALTER ROLE "made" LOGIN;'],
       [
         'an expired password',

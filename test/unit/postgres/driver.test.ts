@@ -314,7 +314,7 @@ test.each<[string, Buffer, string]>([
   ['rows of less than no columns', message('T', int16(-1)), 'rows of -1 columns'],
   ['columns that break off', message('T', int16(9)), 'out of'],
   [
-    'JSON that is none',
+    'JSON column that is not JSON',
     Buffer.concat([rows([['x', 'json']], [['{']]), READY]),
     'JSON column that is not JSON',
   ],
