@@ -1,19 +1,20 @@
 /**
- * What went wrong, by what the person who reads it has to do:
+ * The kind of a failure. It tells the reader what to do or to check:
  * - `settings`: correct the configuration, the event or the policy
  * - `credentials`: correct the secret, or the permission to read it
- * - `authentication`: the role does not exist, or its password or token is missing or not accepted, or
- *   the server asks for a login that is not spoken or not wanted here
- * - `forbidden`: the role is not let in, whatever its password: the database, pg_hba.conf, a pooler in
- *   the server's place, a server that is too old
- * - `exhausted`: every slot is taken and this role has no other way in
- * - `limited`: the role's or the database's own connection limit is used up, not the server
- * - `unreachable`: network, DNS, or a server that does not answer or takes no connections now
- * - `tls`: the server's certificate, or its lack of TLS
+ * - `authentication`: the role does not exist; its password or token is missing or not accepted; or the
+ *   server asks for an authentication method that Slotkeeper does not support or the configuration does not
+ *   allow
+ * - `forbidden`: the role may not connect, whatever its password. The reason is the database, pg_hba.conf, a
+ *   pooler in place of the server, or a server that is too old
+ * - `exhausted`: every slot is taken, and this role has no other way in
+ * - `limited`: the connection limit of the role or of the database is used up; the server itself is not full
+ * - `unreachable`: network, DNS, or a server that does not answer or accepts no connections now
+ * - `tls`: a certificate or a TLS version that is not accepted, or a server without TLS
  * - `blind`: the role can't see other roles' sessions
  * - `rights`: the role lacks a right that the sweep needs; the message has the GRANT
  * - `query`: the server refused a statement of the sweep
- * - `unexpected`: a fault of Slotkeeper itself: please report it
+ * - `unexpected`: a bug in Slotkeeper; please report it
  * - `publish`: CloudWatch did not take the metrics
  */
 export type Kind =
@@ -31,21 +32,26 @@ export type Kind =
   | 'unexpected'
   | 'publish'
 
-/** The one error that leaves Slotkeeper; its message says what failed, where, and what to do. */
+/**
+ * The only error that Slotkeeper throws to its caller. Its message says what failed, where, and what to do.
+ */
 export class SlotkeeperError extends Error {
-  /** Lambda's log has the name of the class, which the build would shorten. */
+  /** Lambda logs the name of the class. Without this line the build would shorten it. */
   static override readonly name = 'SlotkeeperError'
   readonly kind: Kind
 
   constructor(kind: Kind, message: string, options?: ErrorOptions) {
     super(message, options)
     this.kind = kind
-    // What Lambda answers has this name as `errorType`.
+    // Lambda's response has this name as `errorType`.
     this.name = `Slotkeeper.${kind}`
   }
 }
 
-/** The text of anything that was thrown. Some socket errors have no message of their own. */
+/**
+ * The text of anything that was thrown. For some socket errors, only the errors inside an AggregateError have
+ * one.
+ */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && !error.message) {
     return error.errors.map(messageOf).join('; ')

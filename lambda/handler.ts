@@ -15,13 +15,14 @@ import { readSettings, type Settings } from './settings.ts'
 import { logSweep } from './sweep-log.ts'
 import { createTarget, type Target } from './target.ts'
 
-/** Kept of the invocation's time for the metrics and the log, ms. */
+/** Time reserved at the end of the invocation for the metrics and the log, ms. */
 const PUBLISH_MS = 7_000
 
-/** What an environment keeps between its invocations. */
+/** What an execution environment keeps between its invocations. */
 type Started = { settings: Settings; target: Target }
 
-// Once for each environment: a wrong configuration fails every invocation with all that is wrong.
+// Runs once for each execution environment. With a wrong configuration every invocation fails and lists all
+// problems.
 const started = start()
 
 function start(): Started | SlotkeeperError {
@@ -37,7 +38,7 @@ function start(): Started | SlotkeeperError {
     )
     if (!settings.policyGiven) {
       const why =
-        'SLOTKEEPER_POLICY is not set, so the sweeps observe by the policy "incident": idle over 30 s, and every idle session once more than 5 are idle. Mode "reap" needs a policy that is given.'
+        'SLOTKEEPER_POLICY is not set, so the sweeps observe with the policy "incident": sessions that are idle for over 30 s, and every idle session once more than 5 are idle. Mode "reap" needs SLOTKEEPER_POLICY.'
       log('WARN', 'no policy given', { target: settings.target, why })
     }
     return { settings, target: createTarget(settings.target, settings.policy, gate) }
@@ -47,12 +48,14 @@ function start(): Started | SlotkeeperError {
 }
 
 /**
- * One sweep. Its metrics are published whether it succeeds or not, and a failure of either fails
- * the invocation, so that Lambda's own metrics and destinations see it.
+ * Runs one sweep and publishes its metrics, even if the sweep failed. If the sweep or the publishing fails,
+ * the invocation fails, so that Lambda's own metrics and destinations see it.
+ * @param event `{ "mode": "observe" }` makes this sweep observe
+ * @throws SlotkeeperError
  */
 export async function handler(event: unknown, context?: Context): Promise<Report> {
   logAs(context?.awsRequestId, process.env.AWS_LAMBDA_LOG_LEVEL)
-  // In the log of each invocation, where the reader of an alarm looks for the reason.
+  // Each invocation logs it, because that is where a person who got an alarm looks for the reason.
   if (started instanceof SlotkeeperError) throw logFailure('sweep failed', started)
   const { target, settings } = started
   const { policy, metrics } = settings
@@ -64,7 +67,7 @@ export async function handler(event: unknown, context?: Context): Promise<Report
   }
   const startedAt = performance.now()
   const sweeping = target.sweep(mode, deadlineIn(timeLeft(context))).catch(asFailure)
-  // Loaded while the database connects; where that fails, so does the publishing, and says so.
+  // Load the client while the database connects. If loading fails, `publish` fails too and reports it.
   if (metrics.via === 'cloudwatch') loadCloudWatch().catch(asFailure)
   const result = await sweeping
   let measurements: Measurement[]
@@ -88,7 +91,7 @@ export async function handler(event: unknown, context?: Context): Promise<Report
   return result.report
 }
 
-/** An event may ask to look only; it can't turn `observe` into `reap`. */
+/** An event may turn `reap` into `observe`, but not `observe` into `reap`. */
 function readMode(event: unknown, deployed: Mode): Mode {
   const asked =
     typeof event === 'object' && event !== null && 'mode' in event ? event.mode : undefined

@@ -8,8 +8,8 @@ let requestId: string | undefined
 let least: Level | undefined
 
 /**
- * The lines from now on are of this invocation.
- * @param level the least that the function's log lets through, as Lambda tells it
+ * Sets the request id and the level for the lines that follow.
+ * @param level the lowest level that the function's log lets through (AWS_LAMBDA_LOG_LEVEL)
  */
 export function logAs(invocation: string | undefined, level?: string): void {
   requestId = invocation
@@ -17,22 +17,22 @@ export function logAs(invocation: string | undefined, level?: string): void {
 }
 
 /**
- * One JSON line with the keys that Lambda's JSON logging filters by. Written to the stream, since
- * the `console` that Lambda patches would wrap the line once more.
+ * Writes one JSON line with the keys that Lambda's JSON logging filters by. It writes to stdout directly,
+ * because Lambda patches `console`, which would wrap the line a second time.
  */
 export function log(level: Level, message: string, fields: Record<string, unknown> = {}): void {
   writeLine({ timestamp: new Date().toISOString(), level, requestId, message, ...fields })
 }
 
 /**
- * Metrics in the embedded metric format, which stand at the root of their line. Lambda takes a line
- * without a level for INFO, and leaves it out where the function's level is above that: such a
- * function's metrics have the least level that is let through.
+ * Writes metrics in the embedded metric format, at the root of their line. Lambda treats a line without a
+ * level as INFO, and drops it if the function's level is higher. In such a function the line gets the lowest
+ * level that passes.
  * @see https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
  */
 export function writeMetrics(metrics: object): void {
   const isFiltered = least !== undefined && LEVELS.indexOf(least) > LEVELS.indexOf('INFO')
-  // Without a timestamp the level would not count.
+  // Lambda ignores the level of a line that has no timestamp.
   const filtered = isFiltered && { timestamp: new Date().toISOString(), level: least }
   writeLine({ ...filtered, ...metrics, requestId })
 }

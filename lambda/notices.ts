@@ -6,13 +6,19 @@ import { brief } from './core/schema.ts'
 import type { Snapshot } from './core/session.ts'
 import { grantUsable } from './postgres/rights.ts'
 
-/** What a person has to know of a sweep that succeeded: a short name, and what it means and needs. */
+/**
+ * What a person must know about a sweep that succeeded: a short name, and a text that says what it means and
+ * what to do.
+ */
 export type Notice = {
   message: 'scope meets no session' | 'cannot signal' | 'activity not tracked'
   why: string
 }
 
-/** What keeps this policy, this role or this server from ending anybody: the same in both modes. */
+/**
+ * Finds what keeps the policy, the role or the server from ending any session. Both modes give the same
+ * notices.
+ */
 export function notices(
   snapshot: Snapshot,
   policy: Policy,
@@ -21,11 +27,11 @@ export function notices(
   const { ownUser, serverVersion, signaller } = snapshot
   const found: Notice[] = []
   if (inScope === 0) {
-    const inVain = unmatched.filter((path) => path.startsWith('scope'))
+    const unmatchedScope = unmatched.filter((path) => path.startsWith('scope'))
     const why =
-      inVain.length === 0
-        ? 'no session but that of this sweep is there, so the policy has no session to decide about'
-        : `none of the ${sessions.total} sessions is in the scope of the policy, so it ends none: see ${inVain.map((path) => showEntry(policy, path)).join(', ')}`
+      unmatchedScope.length === 0
+        ? "the only session is this sweep's own, so the policy has no session to decide about"
+        : `none of the ${sessions.total} sessions is in the scope of the policy, so it ends none: see ${unmatchedScope.map((path) => showEntry(policy, path)).join(', ')}`
     found.push({ message: 'scope meets no session', why })
   }
   if (cannotSignal) {
@@ -37,13 +43,13 @@ export function notices(
     .filter(({ state }) => state === 'disabled')
     .filter(isExposed(snapshot, policy))
   if (untracked.length > 0) {
-    const why = `track_activities is off for ${untracked.length} of the sessions in scope: the server does not say whether they idle, so no rule meets them. As an administrator: ALTER SYSTEM SET track_activities = on; or ALTER ROLE … RESET track_activities where it is off for a role alone; on RDS it is in the parameter group.`
+    const why = `track_activities is off for ${untracked.length} of the sessions in scope: the server does not say whether they are idle, so no rule matches them. As an administrator: ALTER SYSTEM SET track_activities = on; if it is off for one role only: ALTER ROLE … RESET track_activities; on RDS, set it in the parameter group.`
     found.push({ message: 'activity not tracked', why })
   }
   return found
 }
 
-/** A path of the policy with what stands there. */
+/** A path of the policy, and the entry at that path. */
 export function showEntry(policy: Policy, path: string): string {
   return `${path} (${brief(entryAt(policy, path))})`
 }

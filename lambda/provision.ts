@@ -13,24 +13,25 @@ import { readCertificates } from './postgres/tls.ts'
 
 const CONNECT_MS = 10_000
 
-/** What the construct hands over. A property that changes makes CloudFormation ask again. */
+/** What the construct passes. When a property changes, CloudFormation calls the handler again. */
 type Properties = {
   adminSecret: string
   host: string
   port: string
-  /** The reaper's secret, or the role that logs in with IAM tokens. */
+  /** The secret that the sweep logs in with. It is missing if the sweep uses IAM tokens. */
   secret?: string
+  /** The role that logs in with IAM tokens. */
   iamUser?: string
-  /** That the sweep logs in to, where it is not the secret's or `postgres`. */
+  /** The database that the sweep connects to, if it is neither the secret's nor `postgres`. */
   database?: string
 }
 
 const caFile = fileURLToPath(new URL('rds-ca.pem', import.meta.url))
 
 /**
- * Makes the least role when the stack is deployed, and sees that it can log in. What it throws is
- * CloudFormation's own reason of the failure. Deleting the stack leaves the role: a person may have come
- * to use it.
+ * Creates the role with the least rights when the stack is deployed, and checks that the role can log in.
+ * CloudFormation shows the message of a thrown error as the reason for the failure. When the stack is
+ * deleted, the role stays, because something else may use it by then.
  */
 export async function handler(event: CloudFormationCustomResourceEvent, context?: Context) {
   logAs(context?.awsRequestId)

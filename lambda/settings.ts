@@ -11,7 +11,7 @@ import { printable } from './core/text.ts'
 import { SlotkeeperError } from './errors.ts'
 import { readPolicyFile } from './policy-file.ts'
 
-/** The certificate authorities of RDS, shipped beside the bundle. */
+/** The certificate authorities of RDS. The file is shipped next to the bundle. */
 const RDS_CA_FILE = 'rds-ca.pem'
 
 const VARIABLES = [
@@ -33,23 +33,24 @@ const VARIABLES = [
 
 type Variable = (typeof VARIABLES)[number]
 
+/** The function's configuration. */
 export type Settings = {
   target: string
   mode: Mode
   policy: Policy
-  /** False in mode `observe` alone: then `policy` is the incident's. */
+  /** False if SLOTKEEPER_POLICY is not set. Only mode `observe` allows that; `policy` is then `incident`. */
   policyGiven: boolean
   auth: { via: 'secret'; secretArn: string } | { via: 'iam'; host: string; user: string }
   overrides: Overrides
-  /** The file with the certificate authorities, or false for a plain connection. */
+  /** The file with the certificate authorities, or false for a connection without TLS. */
   caFile: string | false
   metrics: { via: 'cloudwatch' | 'emf'; set: MetricSet; namespace: string }
 }
 
 /**
  * Reads the function's configuration from its environment.
- * @param folder where `file:NAME` policies and the certificate authorities lie
- * @throws SlotkeeperError of kind `settings` with every problem at once
+ * @param folder the folder with the `file:NAME` policies and the certificate authorities
+ * @throws SlotkeeperError of kind `settings` that lists every problem
  */
 export function readSettings(env: Environment, folder: string): Settings {
   const settings = parseSettings(env, folder)
@@ -131,14 +132,17 @@ function parseOverrides(env: Environment): Parsed<Overrides> {
 
 function parseHost(host: string | undefined): Parsed<string | undefined> {
   if (!host || isHost(host)) return parsed(host || undefined)
-  // A URL may hold a password.
+  // The error does not quote a URL, because it may contain a password.
   const found = host.includes('@') ? 'a URL' : `"${host}"`
   return refused(
     `SLOTKEEPER_HOST: found ${found}; expected a host name alone, and the port in SLOTKEEPER_PORT`,
   )
 }
 
-/** Whether it is a name, an address, or the folder of a Unix socket; neither a URL nor a host with its port. */
+/**
+ * True for a host name, an address, or the folder of a Unix socket; false for a URL, and for a host with a
+ * port.
+ */
 function isHost(host: string): boolean {
   return host.startsWith('/') || isIP(host) !== 0 || /^[^\s:/@?#]+$/.test(host)
 }
@@ -151,7 +155,10 @@ function parsePort(text: string | undefined): Parsed<number | undefined> {
     : refused(`SLOTKEEPER_PORT: found "${text}"; expected a number from 1 to 65535`)
 }
 
-/** A policy, its name, or the file beside the bundle that holds it. Set and empty is a mistake, not a missing policy. */
+/**
+ * Reads a policy, the name of a policy, or `file:NAME` for a file next to the bundle. An empty variable is an
+ * error: it does not count as a missing policy.
+ */
 function parsePolicyVariable(env: Environment, folder: string): Parsed<Policy> {
   const value = env.SLOTKEEPER_POLICY
   if (value === undefined && env.SLOTKEEPER_MODE === 'reap') {

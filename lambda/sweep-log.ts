@@ -7,14 +7,19 @@ import { reapVerdicts } from './core/verdict.ts'
 import { log } from './log.ts'
 import type { TargetSweep } from './target.ts'
 
-/** Writes a line for each session that is ended, would be or may not be, for what hinders the policy, and for the sweep. */
+/**
+ * Writes a log line for each notice, each policy path that newly matches no session, each session that was
+ * reaped, would be reaped or was refused, and each pool that reaping does not help. The last line is for the
+ * sweep itself.
+ */
 export async function logSweep(
   { snapshot, verdicts, report, churn, newlyUnmatched }: TargetSweep,
   policy: Policy,
 ): Promise<void> {
   const { target } = report
   const byPid = new Map(reapVerdicts(verdicts).map((verdict) => [verdict.session.pid, verdict]))
-  // With the driver below it, which is loaded by now.
+  // This module imports the driver. A static import would load it at the cold start; by now it is loaded
+  // anyway.
   const { notices } = await import('./notices.ts')
   for (const { message, why } of notices(snapshot, policy, report)) {
     log('WARN', message, { target, why })
@@ -28,25 +33,25 @@ export async function logSweep(
   for (const victim of report.wouldReap) {
     log('INFO', 'would reap', { target, ...victim, why: byPid.get(victim.pid)?.why })
   }
-  // The line has a message of its own, so the server's is its error.
+  // `message` names the log line, so the server's message goes into `error`.
   for (const { pid, sqlstate, message: error } of report.refused) {
     const verdict = byPid.get(pid)
     const pool = verdict && poolFields(verdict.session)
     log('WARN', 'refused', { target, pid, sqlstate, error, ...pool })
   }
   for (const { pool, reaped, sweeps } of stubborn(churn)) {
-    const why = `the pool came back as fast as it was reaped, ${sweeps} sweeps in a row: bound it or mend the leak in this application`
+    const why = `the pool came back as fast as it was reaped, ${sweeps} sweeps in a row: limit its size, or fix the leak in this application`
     log('WARN', 'reaping does not help', { target, ...pool, reaped, sweeps, why })
   }
   log('INFO', 'sweep', { report: summarised(report) })
 }
 
-/** With so many of each, a line stays below the 200 fields that Logs Insights finds in it. */
+/** With this limit for each list, a line stays below the 200 fields that Logs Insights discovers. */
 const MOST_LOGGED = 20
 
 /**
- * The report as the log takes it. Sessions have lines of their own, so their number stands in their place: all of
- * them would pass what one event holds.
+ * The report in the form that the log takes. It has the number of sessions instead of the sessions: each
+ * session has a log line of its own, and all of them could exceed the size limit of one log event.
  */
 function summarised(report: Report): Record<string, unknown> {
   return {

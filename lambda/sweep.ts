@@ -10,10 +10,13 @@ import type { Link } from './postgres/connect.ts'
 import { type Deadline, type Gate, remaining, SWEEP_MS } from './postgres/gate.ts'
 import { takeSnapshot } from './postgres/snapshot.ts'
 
-/** The first look over a kept connection is its check for life too, and has to answer soon. */
-const WARM_LOOK_MS = 3_000
-const LOOK_MS = 5_000
+/**
+ * Less than `QUERY_MS`: the first query over a kept connection also tests whether the connection is alive.
+ */
+const WARM_QUERY_MS = 3_000
+const QUERY_MS = 5_000
 
+/** What one sweep saw, decided and did. */
 export type SweepResult = {
   snapshot: Snapshot
   verdicts: Verdict[]
@@ -21,20 +24,23 @@ export type SweepResult = {
   churn: Churn
 }
 
-/** What a sweep is to do, and what is known of the target from the sweeps before. */
+/** What a sweep is asked to do, and what earlier sweeps of the target saw. */
 export type Order = {
   target: string
   policy: Policy
   mode: Mode
-  /** What the sweep before saw of pools that it reaped. */
+  /** What the previous sweep saw of the pools that it reaped. */
   before?: Churn | undefined
-  /** Adds to a snapshot what earlier looks saw. It is called for each look, whatever becomes of the sweep. */
+  /**
+   * Adds to a snapshot what earlier snapshots showed. It is called for each snapshot, even if the sweep fails
+   * later.
+   */
   recall?: (seen: Snapshot) => Snapshot
 }
 
 /**
- * One pass over one target: look, decide, reap, report.
- * @throws SlotkeeperError; nothing of the sweep stays behind on the server then
+ * One pass over one target: connect, take a snapshot, decide, reap, report.
+ * @throws SlotkeeperError; the connection is then closed, or kept for the next sweep
  */
 export async function sweep(
   gate: Gate,
@@ -42,13 +48,13 @@ export async function sweep(
   deadline: Deadline,
 ): Promise<SweepResult> {
   const started = performance.now()
-  const { link, snapshot: seen } = await look(gate, deadline)
+  const { link, snapshot: seen } = await connectAndSnapshot(gate, deadline)
   const seenAt = performance.now()
   const serverNow = () => seen.atMs + performance.now() - seenAt
   try {
     const { snapshot, verdicts } = await decide(link, recall(seen), policy, deadline)
     const victims = mode === 'reap' ? reapVerdicts(verdicts) : []
-    const outcomes = await end(link, victims, deadline, serverNow)
+    const outcomes = await reapVictims(link, victims, deadline, serverNow)
     const report = makeReport({
       target,
       mode,
@@ -68,7 +74,7 @@ export async function sweep(
   }
 }
 
-/** Judges without the holders first, and looks for them only where that changes anything. */
+/** Judges without the holders first, and reads the holders only if they could change a verdict. */
 async function decide(
   link: Link,
   seen: Snapshot,
@@ -79,14 +85,14 @@ async function decide(
   if (!verdicts.some((verdict) => dependsOnHolders(verdict, policy))) {
     return { snapshot: seen, verdicts }
   }
-  // Of no use in the usual minute, and with all of the driver below it, as what else is loaded late here.
+  // Imported late, like the other modules below: most sweeps do not need it, and it loads the whole driver.
   const { preflight } = await import('./postgres/preflight.ts')
-  const holders = await preflight(link, remaining(deadline, LOOK_MS))
+  const holders = await preflight(link, remaining(deadline, QUERY_MS))
   const snapshot = withHolders(seen, holders)
   return { snapshot, verdicts: judge(snapshot, policy) }
 }
 
-async function end(
+async function reapVictims(
   link: Link,
   victims: ReapVerdict[],
   deadline: Deadline,
@@ -95,26 +101,33 @@ async function end(
   if (victims.length === 0) return []
   const { LEAST_REAP_MS, reap } = await import('./postgres/reap.ts')
   const left = remaining(deadline, SWEEP_MS)
-  // A statement that the deadline cuts off would leave it open whom it had ended.
+  // If the deadline cut the statement off, we would not know which sessions it ended.
   if (left < LEAST_REAP_MS) return victims.map(() => ({ outcome: 'unsignalled' }))
   return reap(link, victims, left, serverNow())
 }
 
-/** A kept connection may have died unseen while the function was frozen: then once more, anew. */
-async function look(gate: Gate, deadline: Deadline): Promise<{ link: Link; snapshot: Snapshot }> {
+/**
+ * A kept connection may have died unnoticed while the function was frozen. The sweep then opens a new one.
+ */
+async function connectAndSnapshot(
+  gate: Gate,
+  deadline: Deadline,
+): Promise<{ link: Link; snapshot: Snapshot }> {
   const warm = gate.takeWarm()
   if (warm) {
     try {
-      return { link: warm, snapshot: await lookThrough(warm, remaining(deadline, WARM_LOOK_MS)) }
+      const snapshot = await snapshotOrExplain(warm, remaining(deadline, WARM_QUERY_MS))
+      return { link: warm, snapshot }
     } catch (error) {
       if (!(error instanceof SlotkeeperError) || error.kind !== 'unreachable') throw error
     }
   }
   const link = await gate.open(deadline)
-  return { link, snapshot: await lookThrough(link, remaining(deadline, LOOK_MS)) }
+  return { link, snapshot: await snapshotOrExplain(link, remaining(deadline, QUERY_MS)) }
 }
 
-async function lookThrough(link: Link, timeoutMs: number): Promise<Snapshot> {
+/** Takes the snapshot. If it fails, closes the connection and names the missing grants in the error. */
+async function snapshotOrExplain(link: Link, timeoutMs: number): Promise<Snapshot> {
   try {
     return await takeSnapshot(link, timeoutMs)
   } catch (error) {

@@ -7,28 +7,32 @@ import { reapVerdicts } from './core/verdict.ts'
 import type { Deadline, Gate } from './postgres/gate.ts'
 import { type SweepResult, sweep } from './sweep.ts'
 
-/** A sweep, with what is new in it since the one before. */
+/** The result of a sweep, and what is new in it since the previous sweep. */
 export type TargetSweep = SweepResult & {
-  /** Sessions with a verdict to reap. */
+  /** The number of sessions with a verdict to reap. */
   condemned: number
-  /** Those of them that the sweep before did not have; in mode `observe` the others have stayed. */
+  /**
+   * The number of these that the previous sweep did not have, if that one observed: the sessions that it
+   * observed are still there. Otherwise all of them.
+   */
   newlyCondemned: number
-  /** Paths of the policy that met no session, and of which no earlier sweep has said so. */
+  /** Paths of the policy that match no session, and that no earlier sweep reported. */
   newlyUnmatched: string[]
 }
 
-/** One server, and all that is kept of it between its sweeps. */
+/** One server, and what is kept about it between its sweeps. */
 export type Target = {
   name: string
   policy: Policy
-  /** @throws SlotkeeperError; what the look saw is remembered even so */
+  /** @throws SlotkeeperError; if the snapshot was taken, what it showed is remembered even then */
   sweep(mode: Mode, deadline: Deadline): Promise<TargetSweep>
-  /** Whether the last sweep met a full server (53300), let in or not. */
+  /** Whether the last sweep found the server full (53300), even if it got in through a walsender's slot. */
   metFullServer(): boolean
-  /** Ends the kept connection. */
+  /** Closes the kept connection. */
   close(): Promise<void>
 }
 
+/** Creates a target that has not been swept yet. It connects at its first sweep. */
 export function createTarget(name: string, policy: Policy, gate: Gate): Target {
   let memory: Memory | undefined
   let churn: Churn | undefined

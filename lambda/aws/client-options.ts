@@ -1,4 +1,4 @@
-/** For every client of the SDK: one more try, and no request that outlasts the invocation. */
+/** For every client of the SDK: one retry, and no request that outlasts the invocation. */
 export const CLIENT_OPTIONS = {
   maxAttempts: 2,
   requestHandler: {

@@ -1,2 +1,3 @@
-// A module of its own, so that it is loaded where metrics are put, and without the other commands.
+// A separate module, so that it is loaded only if metrics are put, and without the other commands of the
+// client.
 export { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch'

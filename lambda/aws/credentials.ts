@@ -9,7 +9,10 @@ import {
 import { messageOf, SlotkeeperError } from '../errors.ts'
 import { CLIENT_OPTIONS } from './client-options.ts'
 
-/** Credentials from a Secrets Manager secret, read once and kept until a fresh read is asked for. */
+/**
+ * Credentials from a Secrets Manager secret. The secret is read once and cached until a fresh read is asked
+ * for.
+ */
 export function secretCredentials(secretId: string, overrides: Overrides): ReadCredentials {
   let cached: Promise<Credentials> | undefined
   return (fresh) => {
@@ -17,7 +20,7 @@ export function secretCredentials(secretId: string, overrides: Overrides): ReadC
       const reading = readSecret(secretId).then((secret) =>
         credentialsOf(secretId, secret, overrides),
       )
-      // A failed read is not kept: the next sweep asks again.
+      // A failed read is not cached, so the next sweep reads again.
       reading.catch(() => {
         if (cached === reading) cached = undefined
       })
@@ -28,9 +31,9 @@ export function secretCredentials(secretId: string, overrides: Overrides): ReadC
 }
 
 /**
- * What a secret says, configuration first.
- * @throws SlotkeeperError of kind `credentials` that names the secret and the field. It has no cause: errors of JSON and
- *   of the schema quote what they read.
+ * The credentials in a secret. The configuration overrides the secret.
+ * @throws SlotkeeperError of kind `credentials` that names the secret and the field. It has no cause, because
+ *   the errors of JSON and of the schema quote what they read.
  */
 export function credentialsOf(
   secretId: string,
@@ -42,7 +45,7 @@ export function credentialsOf(
   throw new SlotkeeperError('credentials', `secret ${secretId}: ${parsed.problems.join('; ')}`)
 }
 
-/** A fresh IAM token for each connection, signed locally: no AWS endpoint is asked. */
+/** A new IAM token for each connection. It is signed locally, without a call to AWS. */
 export function iamCredentials(
   overrides: Overrides & { host: string; user: string },
 ): ReadCredentials {
@@ -66,7 +69,7 @@ async function readSecret(secretId: string): Promise<string | undefined> {
   const { SecretsManagerClient, GetSecretValueCommand } = await import('./secrets-manager.ts')
   const region = /^arn:[^:]+:secretsmanager:([^:]+):/.exec(secretId)?.[1]
   const client = new SecretsManagerClient({
-    // A secret is read where it is, whatever region this machine has in mind.
+    // The secret is read in its own region, whatever region is configured here.
     ...(region !== undefined && { region }),
     ...CLIENT_OPTIONS,
   })
@@ -76,7 +79,7 @@ async function readSecret(secretId: string): Promise<string | undefined> {
   } catch (error) {
     throw new SlotkeeperError(
       'credentials',
-      `secret ${secretId} could not be read: ${messageOf(error)}. Check its ARN, secretsmanager:GetSecretValue on it (and kms:Decrypt on its key), and the way from the subnet to Secrets Manager.`,
+      `secret ${secretId} could not be read: ${messageOf(error)}. Check its ARN, secretsmanager:GetSecretValue on it (and kms:Decrypt on its key), and the network path from the subnet to Secrets Manager.`,
       { cause: error },
     )
   } finally {

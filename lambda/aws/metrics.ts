@@ -3,7 +3,7 @@ import { messageOf, SlotkeeperError } from '../errors.ts'
 import { writeMetrics } from '../log.ts'
 import { CLIENT_OPTIONS } from './client-options.ts'
 
-/** Where the metrics go, and under which name and dimension. */
+/** Where the metrics go, and under which namespace and `Target` dimension. */
 export type Destination = { via: 'cloudwatch' | 'emf'; namespace: string; target: string }
 
 /**
@@ -18,7 +18,10 @@ export async function publish(
   else await putMetricData(measurements, destination)
 }
 
-/** May be called ahead of `publish`, while there is nothing else to do. */
+/**
+ * Loads the CloudWatch client. Call it before `publish` to load the client while something else is waited
+ * for.
+ */
 export function loadCloudWatch() {
   return import('./cloudwatch.ts')
 }
@@ -43,7 +46,7 @@ async function putMetricData(
   } catch (error) {
     throw new SlotkeeperError(
       'publish',
-      `the metrics of target ${target} could not be put into CloudWatch: ${messageOf(error)}. Check cloudwatch:PutMetricData on namespace ${namespace}, and the way from the subnet to CloudWatch (or set SLOTKEEPER_METRICS=emf, which needs none).`,
+      `the metrics of target ${target} could not be put into CloudWatch: ${messageOf(error)}. Check cloudwatch:PutMetricData on namespace ${namespace}, and the network path from the subnet to CloudWatch (or set SLOTKEEPER_METRICS=emf, which needs none).`,
       { cause: error },
     )
   } finally {
@@ -51,7 +54,10 @@ async function putMetricData(
   }
 }
 
-/** The same as one line of the CloudWatch embedded metric format, which CloudWatch Logs extracts. */
+/**
+ * The metrics in the CloudWatch embedded metric format. CloudWatch Logs extracts them from the log line.
+ * @param timestampMs since the epoch
+ */
 export function embedded(
   measurements: Measurement[],
   { namespace, target }: Destination,

@@ -7,22 +7,24 @@ import type { Session, Snapshot } from './session.ts'
 import { compileMatches } from './standing.ts'
 import type { Verdict } from './verdict.ts'
 
-/** How far one rule came in one sweep. */
+/** What one rule matched in one sweep. */
 export type RuleCoverage = {
   name: string
-  /** Sessions in scope that its match, state and age hold for, be they protected or not. */
+  /**
+   * Sessions in scope that satisfy its `match`, `state` and `olderThan`, whether they are protected or not.
+   */
   matched: number
-  /** Whether its `when` held; true where it has none. */
+  /** Whether its `when` held; true if it has none. */
   due: boolean
 }
 
-/** What the policy met on the server; the sweep's own session does not count. */
+/** What the policy matched on the server. The sweep's own session does not count. */
 export type Coverage = {
   /** Sessions in the policy's scope. */
   inScope: number
-  /** Those of the policy in their order, then the built-in one. */
+  /** The policy's rules in their order, then the built-in rule. */
   rules: RuleCoverage[]
-  /** Paths of the policy that met no session, such as `scope.users[0]` or `protect[1]`. */
+  /** Paths of the policy that match no session, such as `scope.users[0]` or `protect[1]`. */
   unmatched: string[]
 }
 
@@ -37,7 +39,7 @@ const VALUE = {
 } as const satisfies Record<Field, keyof Session>
 
 /**
- * Tells what the policy met, so that a scope, a protection or a rule that is for nobody shows itself.
+ * Reports what the policy matched. This reveals a scope, a protection or a rule that matches no session.
  * @param verdicts what `judge` says of this snapshot by this policy
  */
 export function cover(snapshot: Snapshot, policy: Policy, verdicts: Verdict[]): Coverage {
@@ -77,8 +79,9 @@ function count({ state, ageSeconds }: Session, rules: Rule[], matched: Map<Rule,
 }
 
 /**
- * Entry by entry. A protection that meets nobody is one path, whatever it lists. A scope, or the match
- * of a rule, whose entries meet sessions one by one and none together, is one path too.
+ * Checks entry by entry, with two exceptions. A protection that matches no session gives one path, whatever
+ * it lists. A scope, or the match of a rule, also gives one path if each entry matches some session but no
+ * session matches all fields.
  */
 function findUnmatched(
   policy: Policy,
@@ -93,9 +96,11 @@ function findUnmatched(
     return unmet.length === 0 && meetsNone(match, of) ? [path] : unmet
   }
   const findWhole = (match: Match, path: string) => {
-    // Most of many protections end here, before their networks are tried.
-    const isInVain = FIELDS.some((field) => match[field]?.every((entry) => !meets(field, entry)))
-    return isInVain || meetsNone(match, sessions) ? [path] : findUnmet(match, path, meets)
+    // A cheap test first: in a long list of protections most stop here, before any network is compared.
+    const hasUnmetField = FIELDS.some((field) =>
+      match[field]?.every((entry) => !meets(field, entry)),
+    )
+    return hasUnmetField || meetsNone(match, sessions) ? [path] : findUnmet(match, path, meets)
   }
   return [
     ...find(policy.scope, 'scope', sessions),
@@ -117,8 +122,8 @@ function findUnmet(match: Match, path: string, meets: EntryTest): string[] {
 type EntryTest = (field: Field, entry: string) => boolean
 
 /**
- * Tries an entry on one session for each value of its field: pools are many, and names are few. The
- * values are in order, so that of many only those are tried that begin as the entry does.
+ * Tests an entry on one session for each distinct value of its field, because there are many pools but few
+ * names. The values are sorted, so only the values that begin like the entry are tested.
  */
 function entryTester(sessions: Session[], serverVersion: number): EntryTest {
   const byField = new Map(FIELDS.map((field) => [field, examplesOf(sessions, VALUE[field])]))
@@ -133,21 +138,24 @@ function entryTester(sessions: Session[], serverVersion: number): EntryTest {
   }
 }
 
-/** What a glob begins with, up to its first wildcard. Servers write what is not printable ASCII in other ways. */
+/**
+ * The beginning of a glob, up to its first wildcard or its first character outside printable ASCII, which
+ * servers write in different ways.
+ */
 const LITERAL = /^[ -)+->@-~]*/
 
-/** The values of one field in order, each with a session that has it. */
+/** The distinct values of one field, sorted, each with a session that has it. */
 type Examples = { values: string[]; examples: Session[] }
 
 function examplesOf(sessions: Session[], key: (typeof VALUE)[Field]): Examples {
   const found = new Map(sessions.map((session) => [session[key], session]))
-  // No name is no value.
+  // No entry matches NULL.
   found.delete(null)
   const values = ([...found.keys()] as string[]).sort()
   return { values, examples: values.map((value) => found.get(value) as Session) }
 }
 
-/** The first place whose value is not less. */
+/** The first index whose value is not less than `least`. */
 function lowerBound(values: string[], least: string): number {
   let [from, to] = [0, values.length]
   while (from < to) {
@@ -158,7 +166,7 @@ function lowerBound(values: string[], least: string): number {
   return from
 }
 
-/** What stands at a path that `unmatched` names. */
+/** The entry of the policy at a path from `unmatched`. */
 export function entryAt(policy: Policy, path: string): unknown {
   const keys = path.match(/\w+/g) ?? []
   return keys.reduce<unknown>((value, key) => (value as Record<string, unknown>)?.[key], policy)

@@ -3,39 +3,42 @@ import * as v from 'valibot'
 import type { Parsed } from './parsed.ts'
 import { describeRepeated, repeatedKeys } from './repeated-keys.ts'
 
-/** What a server may ask of a client that logs in, under libpq's names for it; `none` is nothing at all. */
+/**
+ * The authentication methods that a server may ask for, by libpq's names (`require_auth`). `none` asks for
+ * nothing.
+ */
 export const METHODS = ['none', 'password', 'md5', 'scram-sha-256'] as const
 
 export type Method = (typeof METHODS)[number]
 
-/** What it takes to log in to one target. */
+/** Everything that is needed to log in to one target. */
 export type Credentials = {
-  /** A name, an address, or the folder of a Unix socket. */
+  /** A host name, an address, or the folder of a Unix socket. */
   host: string
-  /** Where to reach it, where that is not what the host's name says: at the near end of a tunnel. */
+  /** Where to connect if not to `host` itself, for example the near end of a tunnel. */
   address?: string
   port: number
   user: string
-  /** Empty where there is none. */
+  /** Empty if there is none. */
   password: string
   database: string
-  /** For a role that is not let into the first one. */
+  /** Tried if the role may not connect to `database`. */
   secondDatabase?: string
-  /** What the server may ask of the login; anything that is spoken here where it is not given. */
+  /** The authentication methods that the server may use; if missing, every supported one. */
   methods?: readonly Method[]
 }
 
-/** Reads the credentials; `fresh` passes over what is cached. */
+/** Reads the credentials; `fresh` bypasses the cache. */
 export type ReadCredentials = (fresh: boolean) => Promise<Credentials>
 
-/** What the configuration says itself; each field given overrides the secret's. */
+/** Values from the configuration. Each one overrides the value in the secret. */
 export type Overrides = Partial<Pick<Credentials, 'host' | 'port' | 'user' | 'database'>>
 
 export const DEFAULT_PORT = 5432
-/** Exists on every server, and has no connection limit of an application's. */
+/** Exists on every server, and has no connection limit that was set for an application. */
 export const DEFAULT_DATABASE = 'postgres'
 
-/** Secrets are written by templates and by hand: null and empty say the same as a missing field. */
+/** Both templates and people write secrets, so null and an empty text mean the same as a missing field. */
 const optional = <const T extends v.GenericSchema>(schema: T) =>
   v.optional(
     v.union([
@@ -55,7 +58,7 @@ const port = v.pipe(
   v.maxValue(65535),
 )
 
-// The rotation templates write all of it; RDS itself writes username and password alone.
+// The rotation templates write all fields. RDS itself writes only username and password.
 const secretSchema = v.object({
   username: v.pipe(v.string(), v.nonEmpty()),
   password: v.pipe(v.string(), v.nonEmpty()),
@@ -65,8 +68,9 @@ const secretSchema = v.object({
 })
 
 /**
- * Reads both shapes of RDS secrets, configuration first. A problem names the field and never quotes a value.
- * @param secret the text of the secret, or undefined where it holds binary data
+ * Reads both shapes of RDS secrets. The configuration overrides the secret. A problem names the field and
+ * never quotes a value.
+ * @param secret the text of the secret, or undefined if it holds binary data
  */
 export function parseSecret(secret: string | undefined, overrides: Overrides): Parsed<Credentials> {
   const fail = (problem: string): Parsed<never> => ({ ok: false, problems: [problem] })
@@ -76,7 +80,7 @@ export function parseSecret(secret: string | undefined, overrides: Overrides): P
   if (!result.success) {
     const fields = result.issues.map((issue) => issue.path?.[0]?.key ?? 'the whole')
     return fail(
-      `${[...new Set(fields)].join(', ')} missing or not of the form that RDS writes; expected username and password as texts, and host, port, dbname where given`,
+      `${[...new Set(fields)].join(', ')} missing or not in the form that RDS writes; expected username and password as texts, and optionally host, port, dbname`,
     )
   }
   const { username, password, dbname, ...written } = result.output
@@ -89,7 +93,7 @@ export function parseSecret(secret: string | undefined, overrides: Overrides): P
   }
   if (at.host === undefined) {
     return fail(
-      "has no field host, as RDS's own secrets have none: set SLOTKEEPER_HOST for the function, or use --url on the command line",
+      'has no field host; the secrets that RDS manages have none: set SLOTKEEPER_HOST for the function, or use --url on the command line',
     )
   }
   const second = overrides.database === undefined && dbname !== DEFAULT_DATABASE && dbname
@@ -98,18 +102,18 @@ export function parseSecret(secret: string | undefined, overrides: Overrides): P
     port: overrides.port ?? at.port ?? DEFAULT_PORT,
     user: overrides.user ?? username,
     password,
-    // Not the secret's: a connection that is kept there would stand in the way of DROP DATABASE.
+    // Not the secret's database: a connection that is kept there would block DROP DATABASE.
     database: overrides.database ?? DEFAULT_DATABASE,
     ...(second && { secondDatabase: second }),
   }
   return { ok: true, value }
 }
 
-/** The JSON of a secret, or what keeps it from being read. */
+/** The parsed JSON of a secret, or why it can't be read. */
 function readSecretText(secret: string | undefined): { input?: unknown; problem?: string } {
   if (secret === undefined) return { problem: 'holds binary data; expected a JSON text' }
   if (secret.includes('\0')) return { problem: 'is in UTF-16; expected a JSON text in UTF-8' }
-  // Editors on Windows begin a file with a byte order mark.
+  // Editors on Windows write a byte order mark at the start of a file.
   const text = secret.replace(/^\uFEFF/, '')
   try {
     const input: unknown = JSON.parse(text)
@@ -120,7 +124,9 @@ function readSecretText(secret: string | undefined): { input?: unknown; problem?
   }
 }
 
-/** Takes `name:5432` for both; undefined where it is no host, or where the ports contradict each other. */
+/**
+ * Splits `name:5432` into host and port. Undefined if it is not a host, or if it contradicts the field port.
+ */
 function splitHost({ host, port }: { host?: string | undefined; port?: number | undefined }) {
   if (host === undefined || ipaddr.IPv6.isValid(host)) return { host, port }
   const [, name = '', written] = /^([^\s:/@?#]+)(?::(\d{1,5}))?$/.exec(host) ?? []

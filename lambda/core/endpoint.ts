@@ -1,21 +1,21 @@
 const REGION = '([a-z]+(?:-[a-z]+)+-\\d)'
-/** In China the region stands behind the service. */
+/** In China the region comes after the service. */
 const ENDPOINT = new RegExp(
   `\\.(?:${REGION}\\.rds|rds\\.${REGION})\\.amazonaws\\.com(?:\\.cn)?\\.?$`,
 )
 
-/** The region in the name of an RDS endpoint. */
+/** The AWS region in the name of an RDS endpoint; undefined for any other host. */
 export function regionOf(host: string | undefined): string | undefined {
   const [, before, behind] = ENDPOINT.exec(host ?? '') ?? []
   return before ?? behind
 }
 
-/** Whether a name is that of an RDS Proxy's endpoint, behind which no server is seen as it is. */
+/** Whether a host is the endpoint of an RDS Proxy, which hides the sessions of the server behind it. */
 export function isProxyEndpoint(host: string): boolean {
   return /\.proxy-[^.]*\./.test(host)
 }
 
-/** Whether a connection with the host never leaves this machine. */
+/** Whether a connection to the host never leaves this machine: the loopback, or a Unix socket. */
 export function isLoopback(host: string | undefined): boolean {
   if (host === undefined) return false
   if (host === 'localhost' || host === '::1' || host.startsWith('/')) return true

@@ -6,15 +6,15 @@ import { countSlots } from './slots.ts'
 import { compileMatches, type Standing } from './standing.ts'
 import { spare, type Verdict } from './verdict.ts'
 
-/** One verdict a session, in the snapshot's order. Decides from its arguments alone. */
+/** Gives one verdict for each session, in the snapshot's order. It depends on its arguments alone. */
 export function judge(snapshot: Snapshot, policy: Policy): Verdict[] {
   const decide = compile(snapshot, policy)
   return limit(keepRecent(snapshot.sessions.map(decide), policy.keep), policy.budget)
 }
 
 /**
- * Whether the policy could ever touch a session, whatever rules it has: one in its scope that neither it
- * nor anything built in protects.
+ * Returns a test for sessions that the policy could ever touch, whatever its rules are. Such a session is in
+ * the policy's scope, and neither the policy nor a built-in protection protects it.
  */
 export function isExposed(snapshot: Snapshot, policy: Policy): (session: Session) => boolean {
   const standingOf = compileMatches(policy, snapshot.serverVersion)
@@ -25,14 +25,15 @@ export function isExposed(snapshot: Snapshot, policy: Policy): (session: Session
 }
 
 /**
- * Whether knowing the holders of advisory locks and replication slots could change this verdict. Knowing them never
- * makes another rule due: a holder leaves the count of idle sessions, and gives its place among the kept ones to
- * another session.
+ * Whether knowing the holders of advisory locks and replication slots could change this verdict. Knowing the
+ * holders never makes another rule due: a holder no longer counts as an idle session, and another session
+ * takes its place among the kept ones.
  */
 export function dependsOnHolders(verdict: Verdict, policy: Policy): boolean {
   if (verdict.verdict !== 'spare') return verdict.verdict === 'reap'
   if (verdict.reason !== 'protected' || verdict.rule === ORPHAN_RULE) return true
-  // Without the holders the crowd may be none, and then a protected session meets no rule.
+  // If the holders do not count, too few idle sessions may be left for `idleOver`. Then this session matches
+  // no rule.
   return policy.rules.some(
     ({ name, when }) => name === verdict.rule && when?.idleOver !== undefined,
   )
@@ -75,7 +76,10 @@ function compile(snapshot: Snapshot, policy: Policy): (session: Session) => Verd
   }
 }
 
-/** The rules whose `when` holds, and the numbers that decided it. */
+/**
+ * The rules whose `when` holds, and the numbers that decide it. `crowd` counts the idle sessions in scope
+ * without any protection or guard; it is 0 if no rule has `idleOver`.
+ */
 export function findDue(
   snapshot: Snapshot,
   policy: Policy,

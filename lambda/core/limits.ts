@@ -3,12 +3,15 @@ import { guard, ORPHAN_RULE } from './protection.ts'
 import type { Session } from './session.ts'
 import { reapVerdicts, spare, type Verdict } from './verdict.ts'
 
-/** Leaves the `keep` most recently used idle sessions of each pool, whether they met a rule or not. */
+/**
+ * Spares the `keep` most recently used idle sessions of each pool. Sessions that match no rule are among those
+ * kept.
+ */
 export function keepRecent(verdicts: Verdict[], keep: number): Verdict[] {
   if (keep === 0) return verdicts
   const pools = new Map<string, Session[]>()
   for (const { session } of verdicts) {
-    // A listener serves no request, so it takes no place among the kept ones.
+    // A guarded session, such as a listener, serves no requests, so it is not among those kept.
     if (session.state !== 'idle' || guard(session)) continue
     const pool = poolOf(session)
     const members = pools.get(pool)
@@ -31,7 +34,9 @@ export function keepRecent(verdicts: Verdict[], keep: number): Verdict[] {
   )
 }
 
-/** Spares what goes beyond the budget: the longest in their state are reaped first. */
+/**
+ * Spares the sessions beyond the budget. The sessions that are in their state the longest are reaped first.
+ */
 export function limit(verdicts: Verdict[], budget: number | undefined): Verdict[] {
   if (budget === undefined) return verdicts
   const ranked = reapVerdicts(verdicts).sort((a, b) => longestFirst(a.session, b.session))

@@ -2,7 +2,7 @@ import ipaddr from 'ipaddr.js'
 import { MOST_NAME_BYTES, shownInApplication } from './names.ts'
 import type { Session } from './session.ts'
 
-/** Which sessions are meant: every field given must match, within a field any one entry. */
+/** Selects sessions. Every given field must match; a field matches if any of its entries matches. */
 export type Match = {
   databases?: string[] | undefined
   users?: string[] | undefined
@@ -14,7 +14,7 @@ type Test = (session: Session) => boolean
 
 /**
  * Compiles a match once, so that addresses and globs are not parsed again for each session.
- * @param serverVersion as `server_version_num`; it decides how the server writes an application's name
+ * @param serverVersion as `server_version_num`; it decides how the server writes an application name
  */
 export function compileMatch(match: Match, serverVersion: number): Test {
   const { databases, users, applications, clients } = match
@@ -29,11 +29,16 @@ export function compileMatch(match: Match, serverVersion: number): Test {
   return (session) => tests.every((test) => test(session))
 }
 
-/** Any run of characters, and exactly one; all else stands for itself, case included. */
+/**
+ * The wildcards: any run of characters, and exactly one character. Every other character matches itself, in
+ * its case.
+ */
 const ANY = Symbol('*')
 const ONE = Symbol('?')
 
-/** A glob by whole characters: what `?` stands for may be two units of JavaScript's strings. */
+/**
+ * One token for each whole character: the character that `?` matches may be two UTF-16 units in JavaScript.
+ */
 type Token = string | typeof ANY | typeof ONE
 type Glob = Token[]
 
@@ -44,7 +49,10 @@ function tokensOf(glob: string): Glob {
   })
 }
 
-/** What stands before the first wildcard is cut off where the server cuts it off: nothing can follow it then. */
+/**
+ * If the text before the first wildcard is longer than the server keeps, cuts the glob where the server cuts
+ * the name.
+ */
 function asShown(glob: Glob, serverVersion: number): Glob {
   const shown = glob.flatMap((token): Token[] =>
     typeof token === 'string' ? [...shownInApplication(token, serverVersion)] : [token],
@@ -57,14 +65,14 @@ function isWild(glob: Glob): boolean {
   return glob.some((token) => typeof token !== 'string')
 }
 
-/** Whether a glob matches a text: `*` stands for any run of characters, `?` for exactly one. */
+/** Whether a glob matches a text: `*` matches any run of characters, `?` exactly one. */
 export function globMatches(glob: string, text: string): boolean {
   return matches(tokensOf(glob), [...text])
 }
 
 /**
- * Greedy with one point of return, so its time is bounded by the product of both lengths: a policy
- * can't hang the sweep as a regular expression could.
+ * A greedy match that backtracks to one point only. Its time is bounded by the product of both lengths, so a
+ * policy can't hang the sweep as a regular expression could.
  */
 function matches(glob: Glob, text: string[]): boolean {
   let g = 0
@@ -89,7 +97,7 @@ function matches(glob: Glob, text: string[]): boolean {
   return g === glob.length
 }
 
-/** ::ffff:10.0.9.0, which covers nobody: a session's address is compared as the IPv4 that it is. */
+/** ::ffff:10.0.9.0 would match no session, because a mapped address of a session is compared as IPv4. */
 function isMapped(address: string): boolean {
   return ipaddr.IPv6.isValid(address) && ipaddr.IPv6.parse(address).isIPv4MappedAddress()
 }
@@ -98,7 +106,7 @@ function isMapped(address: string): boolean {
 export function isClient(text: string): boolean {
   if (text === 'local') return true
   const [address = ''] = text.split('/')
-  // ipaddr.js also reads 10.1 and 012.0.0.1, which people read otherwise.
+  // ipaddr.js also accepts 10.1 and 012.0.0.1, which people read differently.
   const plain = address.includes(':') || ipaddr.IPv4.isValidFourPartDecimal(address)
   return plain && ipaddr.isValidCIDR(text) && !isMapped(address)
 }

@@ -13,7 +13,10 @@ const ESSENTIAL = new Set<MetricName>([
   'SweepSucceeded',
 ])
 
-/** PutMetricData takes at most 150 distinct values of one metric; the embedded format 100 samples. */
+/**
+ * PutMetricData takes at most 150 distinct values of one metric, the embedded metric format at most 100
+ * samples.
+ */
 export const MOST_VALUES = 100
 
 /** The metrics that the function publishes. */
@@ -37,7 +40,7 @@ export type MetricName =
   | 'SweepSucceeded'
   | 'SweepDuration'
 
-/** One metric of one sweep: a distribution has `counts[i]` samples of `values[i]`. */
+/** One metric of one sweep. A distribution has `counts[i]` samples of `values[i]`. */
 export type Measurement = {
   name: MetricName
   unit: 'Count' | 'Percent' | 'Seconds' | 'Milliseconds'
@@ -45,16 +48,16 @@ export type Measurement = {
   counts: number[]
 }
 
-/** What a sweep was to do, and what the one before it had seen. */
+/** The policy of a sweep, and the numbers of sessions that it condemns. */
 export type Circumstances = {
   policy: Policy
-  /** Sessions that the policy condemns, whether they were reaped or not. */
+  /** Sessions with a verdict to reap, whether they were reaped or not. */
   condemned: number
-  /** In mode `observe`: those of them that the sweep before did not. */
+  /** In mode `observe`: the number of these that the previous sweep did not condemn. */
   newlyCondemned: number
 }
 
-/** The metrics of a sweep that came to its end. */
+/** The metrics of a sweep that succeeded. */
 export function measure(
   snapshot: Snapshot,
   report: Report,
@@ -79,7 +82,7 @@ export function measure(
       sessions.idleInTransaction + sessions.idleInTransactionAborted,
     ),
     ...(sessions.opened === null ? [] : [one('SessionsOpened', 'Count', sessions.opened)]),
-    // No idle session has no age: 0 would say that one was just used.
+    // Without idle sessions there is no age to publish: 0 would mean that a session was just used.
     ...(idleAges.length > 0 ? [distribution('IdleAge', 'Seconds', idleAges)] : []),
     one('OldestTransactionAge', 'Seconds', oldestTransaction(snapshot, policy)),
     one('SessionsReaped', 'Count', report.reaped.length),
@@ -90,7 +93,7 @@ export function measure(
       Object.values(spared).reduce((a, b) => a + b, 0),
     ),
     one('ReapsRefused', 'Count', countRefused(report, condemned)),
-    // Over a connection that was kept the sweep gets in, however full the server.
+    // A sweep over a warm connection gets in however full the server is, so the free slots count too.
     one('Exhausted', 'Count', report.entry === 'walsender' || slots.available === 0 ? 1 : 0),
     one('SweepSucceeded', 'Count', 1),
     one('SweepDuration', 'Milliseconds', report.durationMs),
@@ -98,8 +101,9 @@ export function measure(
 }
 
 /**
- * Of sessions that the policy could touch: a backup that it protects may take its time, and nobody can
- * do anything about what the service itself runs.
+ * The age in seconds of the oldest transaction among the sessions that the policy could touch; 0 if there is
+ * none. A protected backup may take its time, and nobody can do anything about sessions of the service
+ * itself.
  */
 function oldestTransaction(snapshot: Snapshot, policy: Policy): number {
   const concerns = isExposed(snapshot, policy)
@@ -111,13 +115,16 @@ function oldestTransaction(snapshot: Snapshot, policy: Policy): number {
   )
 }
 
-/** Reaps that the server refused; in mode `observe`, those that it would refuse, in each sweep again. */
+/**
+ * The reaps that the server refused. In mode `observe`: those that it would refuse, counted again in each
+ * sweep.
+ */
 function countRefused(report: Report, condemned: number): number {
   if (report.mode === 'reap') return report.refused.length
   return report.cannotSignal ? condemned : 0
 }
 
-/** The metrics of a sweep that failed: what is not known is not published. */
+/** The metrics of a sweep that failed. What is not known is not published. */
 export function measureFailure(
   exhausted: boolean,
   durationMs: number,
@@ -139,9 +146,9 @@ function one(name: MetricName, unit: Measurement['unit'], value: number): Measur
 }
 
 /**
- * Tenths of a second while they are few. Beyond that, buckets of equal width on a logarithmic scale,
- * each told by the mean of its samples: sum and count stay what they were, percentiles stay within
- * a bucket.
+ * Rounds the samples to tenths. If that gives more than `MOST_VALUES` distinct values, uses buckets of equal
+ * width on a logarithmic scale instead, each with the mean of its samples. Sum and count then stay exact, and
+ * percentiles stay within a bucket.
  */
 export function distribution(
   name: MetricName,
@@ -170,9 +177,9 @@ export function distribution(
 }
 
 /**
- * Single samples of a distribution, in order: a metric of the embedded metric format is a number or a
- * list of at most 100. Of more samples, those at equal distances are taken, the smallest and the
- * largest among them: percentiles stay within a hundredth, and only sum and count are lost.
+ * The single samples of a distribution, in order. In the embedded metric format a metric is a number or a
+ * list of at most 100. If there are more samples, takes samples at equal distances, including the smallest
+ * and the largest. Percentiles then stay within a hundredth; only sum and count are lost.
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
 export function samplesOf({ values, counts }: Measurement): number[] {
@@ -189,7 +196,7 @@ export function samplesOf({ values, counts }: Measurement): number[] {
   return samples
 }
 
-/** Which of `total` samples stands at a place among `most` of them. */
+/** The rank, among all `total` samples, of the sample that is taken for `place`, one of `most` places. */
 function rankOf(place: number, most: number, total: number): number {
   return most === 1 ? 0 : Math.round((place * (total - 1)) / (most - 1))
 }

@@ -1,14 +1,14 @@
 import { identityOf, type Snapshot } from './session.ts'
 
-/** Sessions of which an earlier look saw what the present one may not show. */
+/** What earlier snapshots showed about sessions and a later snapshot may not show. */
 export type Memory = {
-  /** Seen to listen; whatever ran since, PostgreSQL does not show that they stopped. */
+  /** Sessions that listened. PostgreSQL does not show whether they stopped, whatever they ran since. */
   listeners: ReadonlySet<string>
-  /** Seen to start a backup, and not to stop it. */
+  /** Sessions that started a backup and were not seen to stop it. */
   backups: ReadonlySet<string>
 }
 
-/** The snapshot with what earlier looks saw of sessions that still live. */
+/** Adds to a snapshot what earlier snapshots showed about the sessions that still exist. */
 export function recall(before: Memory | undefined, snapshot: Snapshot): Snapshot {
   if (before === undefined || before.listeners.size + before.backups.size === 0) return snapshot
   const sessions = snapshot.sessions.map((session) => ({
@@ -19,7 +19,7 @@ export function recall(before: Memory | undefined, snapshot: Snapshot): Snapshot
   return { ...snapshot, sessions }
 }
 
-/** What is to be remembered of a snapshot into which was recalled what was known before. */
+/** What to remember of a snapshot. Apply `recall` to the snapshot first, or the earlier memory is lost. */
 export function remember({ sessions }: Snapshot): Memory {
   return {
     listeners: new Set(sessions.filter(({ listening }) => listening).map(identityOf)),

@@ -1,6 +1,6 @@
 import leven from 'leven'
 
-/** The known word that `word` was probably meant to be, or undefined where none is near. */
+/** The known word that `word` was probably meant to be, or undefined if none is close. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const limit = Math.max(2, Math.floor(word.length / 3))
   const ranked = known

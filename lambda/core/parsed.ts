@@ -1,4 +1,4 @@
-/** What was read, or everything that is wrong with it. */
+/** The value that was read, or every problem with the input. */
 export type Parsed<T> = { ok: true; value: T } | { ok: false; problems: string[] }
 
 export const parsed = <T>(value: T): Parsed<T> => ({ ok: true, value })
@@ -7,7 +7,7 @@ export const refused = (...problems: string[]): Parsed<never> => ({ ok: false, p
 type Parts = Record<string, Parsed<unknown>>
 type Whole<T extends Parts> = { [K in keyof T]: T[K] extends Parsed<infer V> ? V : never }
 
-/** A whole of parts that were read one by one, or the problems of all of them. */
+/** Combines parts that were read one by one into one value, or into the problems of all of them. */
 export function combine<T extends Parts>(parts: T, ...further: string[]): Parsed<Whole<T>> {
   const problems = [
     ...further,

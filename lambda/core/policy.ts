@@ -14,7 +14,7 @@ const SECONDS_PER_UNIT = { ms: 0.001, s: 1, m: 60, h: 3600 } as const
 const DURATION = /^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)$/
 const PERCENT = /^(?:0?\d{1,2}(?:\.\d{1,3})?|100(?:\.0{1,3})?)%$/
 
-/** What the names of rules that no policy writes begin with. */
+/** The prefix of the names of built-in rules. */
 export const BUILT_IN = 'slotkeeper:'
 
 const noForeignPattern = v.rawCheck<string>(({ dataset, addIssue }) => {
@@ -137,10 +137,10 @@ export const POLICY_PARTS = {
   checks: { noForeignPattern, fitsName, isNetwork, isCondition, cancelsQueries, oneNameEach },
 }
 
-/** The name of the policy of the incident, wherever a policy is taken. */
+/** The name of the built-in policy, accepted wherever a policy is. */
 export const INCIDENT = 'incident'
 
-/** Old idle sessions, and every idle session once they are a crowd. */
+/** Ends sessions that are idle for over 30 s, and every idle session once more than 5 are idle. */
 const INCIDENT_POLICY: v.InferInput<typeof policySchema> = {
   rules: [
     { name: 'idle', state: 'idle', olderThan: '30s' },
@@ -148,12 +148,12 @@ const INCIDENT_POLICY: v.InferInput<typeof policySchema> = {
   ],
 }
 
-/** What a person reads where mode `reap` has no policy. */
+/** The error for mode `reap` without a policy. */
 export const POLICY_MISSING = `missing; in mode "reap" expected a policy with rules, or "${INCIDENT}": it ends sessions that are idle for over 30 s, and every idle session once more than 5 are idle`
 
 const RULES_MISSING = `expected one or more rules such as { "name": "stale", "state": "idle", "olderThan": "15m" }. A policy has no rules by default; those of "${INCIDENT}" are ${JSON.stringify(INCIDENT_POLICY.rules)}`
 
-/** A policy as a person writes it, or the name of the one that is built in. */
+/** A policy as a person writes it, or the name of the built-in policy. */
 export type PolicyInput = WrittenPolicy | typeof INCIDENT
 /** A policy that is written out. */
 export type WrittenPolicy = v.InferInput<typeof policySchema>
@@ -182,7 +182,9 @@ export function parsePolicy(input: unknown): Parsed<Policy> {
   }
 }
 
-/** As `parsePolicy`, from JSON text or the name of a policy. A key that stands twice is refused. */
+/**
+ * As `parsePolicy`, from JSON text or the name of a policy. Refuses a key that occurs twice in one object.
+ */
 export function parsePolicyText(text: string): Parsed<Policy> {
   // Editors on Windows begin a file with a byte order mark.
   const json = text.replace(/^\uFEFF/, '')

@@ -1,22 +1,28 @@
 import type { Session } from './session.ts'
 
-/** What makes sessions interchangeable: they are opened by one application in one place. */
+/**
+ * What the sessions of a pool have in common: one application opened them in one place, so they are
+ * interchangeable.
+ */
 export type Pool = Pick<Session, 'user' | 'database' | 'application' | 'client'>
 
-/** In a pool's text, where an empty name would be another pool. */
+/** Stands for NULL in a pool's key, because an empty name is another pool. */
 const NO_NAME = '\0none'
 
-/** One text for each pool: no text of PostgreSQL's contains a NUL. */
+/**
+ * The key of a pool, as one text. Its separator is safe, because no text in PostgreSQL contains a NUL
+ * character.
+ */
 export function poolOf({ user, database, application, client }: Pool): string {
   return `${user ?? NO_NAME}\0${database ?? NO_NAME}\0${application}\0${client}`
 }
 
-/** What of a session names its pool. */
+/** The fields of a session that identify its pool. */
 export function poolFields({ user, database, application, client }: Pool): Pool {
   return { user, database, application, client }
 }
 
-/** How many of the members each pool has, by the pool's text. */
+/** The number of members in each pool, by the pool's key. */
 export function countByPool(members: Pool[]): Map<string, { pool: Pool; count: number }> {
   const counts = new Map<string, { pool: Pool; count: number }>()
   for (const member of members) {

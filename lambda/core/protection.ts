@@ -2,18 +2,20 @@ import { BUILT_IN } from './policy.ts'
 import type { Session, Snapshot } from './session.ts'
 import type { SpareReason } from './verdict.ts'
 
-/** Slotkeeper's own `application_name`. */
+/** The `application_name` of Slotkeeper's own sessions. */
 export const APPLICATION_NAME = 'slotkeeper'
 
-/** The rule that reaps what an earlier environment of the function left open. */
+/** The built-in rule that reaps sessions left open by an earlier execution environment of the function. */
 export const ORPHAN_RULE = `${BUILT_IN}orphan`
 
-/** A living environment sweeps each minute, so after five without a query nobody uses the session. */
+/**
+ * A live environment sweeps each minute. After five minutes without a query, no environment uses the session.
+ */
 const ORPHAN_AFTER_SECONDS = 300
 
 /**
- * What no policy can lift. Superusers' sessions refuse the signal anyway; the `rds*` roles are the
- * service's own (rdsadmin, rdsproxyadmin, rdsrepladmin).
+ * The reason for a protection that no policy can lift, or undefined. The server refuses to signal superusers'
+ * sessions anyway. The `rds*` roles belong to the service itself (rdsadmin, rdsproxyadmin, rdsrepladmin).
  */
 export function builtInProtection(
   session: Session,
@@ -31,7 +33,10 @@ function isOfRds(user: string): boolean {
   return user.startsWith('rds')
 }
 
-/** What would be lost with the session, and the reason to spare it. */
+/**
+ * If something would be lost with the session, the reason to spare it and a text for people; otherwise
+ * undefined.
+ */
 export function guard(session: Session): [SpareReason, string] | undefined {
   if (session.advisoryLock) return ['advisoryLock', 'holds an advisory lock']
   if (session.replicationSlot) return ['replicationSlot', 'has a replication slot in use']
@@ -44,12 +49,15 @@ function isOwn({ application, user }: Session, ownUser: string): boolean {
   return application === APPLICATION_NAME && user !== null && baseRole(user) === baseRole(ownUser)
 }
 
-/** Secrets Manager's alternating-users rotation swaps the role `x` with its twin `x_clone`. */
+/** Secrets Manager's rotation with alternating users switches between the role `x` and its twin `x_clone`. */
 function baseRole(user: string): string {
   return user.replace(/_clone$/, '')
 }
 
-/** A session that holds or listens to something is a stranger's: a sweep does neither. */
+/**
+ * Whether an earlier execution environment left this session open. A session that listens, or that holds a
+ * lock or a replication slot, is not one of ours, because a sweep does none of these.
+ */
 export function isOrphan(session: Session, snapshot: Snapshot): boolean {
   return (
     session.pid !== snapshot.ownPid &&

@@ -1,17 +1,17 @@
 import { writePath } from './schema.ts'
 
-/** A text, with the colon that makes it a key; or what opens, closes or divides. */
+/** A text, with the colon that makes it a key; or a character that opens, closes or separates. */
 const TOKEN = /("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|[{}[\],]/g
 
-/** An object or a list that is open, and where in it the reader stands. */
+/** An object or a list that is still open, and the current key or index in it. */
 type Open = { seen: Set<string>; at: string | number }
 
-/** The keys and indexes on the way to a value. */
+/** The keys and indexes that lead to a value. */
 export type Path = (string | number)[]
 
 /**
- * The keys that stand twice in one object. `JSON.parse` takes the last of them and says nothing, so
- * that a protection which is written twice would protect half of whom it names.
+ * Finds the keys that occur twice in one object. `JSON.parse` silently takes the last one, so a protection
+ * that is written twice would protect only half of the sessions that it names.
  * @param json a text that `JSON.parse` accepts
  * @returns the path of each such key, once
  */
@@ -28,7 +28,7 @@ export function repeatedKeys(json: string): Path[] {
   return [...repeated.values()]
 }
 
-/** Goes in, out, or on to the next one. */
+/** Enters a nested value, leaves it, or moves on to the next item. */
 function follow(stack: Open[], token: string): void {
   const open = stack.at(-1)
   if (token === '{') stack.push({ seen: new Set(), at: '' })
@@ -45,7 +45,7 @@ function isSecond(stack: Open[], key: string): boolean {
   return false
 }
 
-/** The problem for people, to be appended to the name of the whole. */
+/** The problem as a text for people. The caller puts the name of the whole before it, such as `policy`. */
 export function describeRepeated(path: Path): string {
-  return `${writePath(path)}: the key stands twice in one object; expected it once, since only the last one would count`
+  return `${writePath(path)}: the key occurs twice in one object; expected it once, because only the last one would count`
 }

@@ -8,13 +8,13 @@ import { type ReapVerdict, reapVerdicts, type SpareReason, type Verdict } from '
 
 export type Mode = 'reap' | 'observe'
 
-/** How the sweep got in: over a kept connection, a new one, or a walsender's slot. */
+/** How the sweep connected: over a kept connection, over a new one, or through a walsender's slot. */
 export type Entry = 'warm' | 'client' | 'walsender'
 
 /**
- * What became of one verdict to reap. `unsignalled`: the time of the sweep was used up before its
- * turn. A refusal carries the server's SQLSTATE; 00000 says that the signal was accepted and the
- * session is still there.
+ * What became of one verdict to reap. `unsignalled` means that the sweep ran out of time before it reached
+ * the session. A refusal carries the server's SQLSTATE; 00000 means that the server accepted the signal but
+ * the session is still there.
  */
 export type Outcome =
   | {
@@ -29,7 +29,7 @@ export type Reaped = {
   application: string
   client: string
   state: string
-  /** Seconds in that state when the sweep looked, to a tenth. */
+  /** Seconds in that state when the snapshot was taken, rounded to a tenth. */
   ageSeconds: number
   rule: string
   action: Action
@@ -53,26 +53,33 @@ export type Report = {
     idleInTransaction: number
     idleInTransactionAborted: number
     other: number
-    /** Opened since the last sweep; NULL where this function's environment made none before. */
+    /**
+     * Opened since the previous sweep; NULL at an environment's first sweep, or if the statistics were reset
+     * since.
+     */
     opened: number | null
   }
-  /** Sessions in the policy's scope, the sweep's own aside: with 0 the policy can do nothing. */
+  /** Sessions in the policy's scope, without the sweep's own. If it is 0, the policy can do nothing. */
   inScope: number
-  /** What each rule did: those of the policy in their order, then `slotkeeper:orphan`. */
+  /** What each rule did: the policy's rules in their order, then `slotkeeper:orphan`. */
   rules: (RuleCoverage & { reaped: number })[]
-  /** Paths of the policy that met no session, such as `scope.users[0]` or `protect[1]`. */
+  /** Paths of the policy that match no session, such as `scope.users[0]` or `protect[1]`. */
   unmatched: string[]
-  /** The role can't end the sessions of roles that it does not belong to, and the policy is for some of these. */
+  /**
+   * The role can't end sessions of roles that it is not a member of, and the policy could touch such
+   * sessions.
+   */
   cannotSignal: boolean
-  /** Nobody in mode `observe`. */
+  /** Empty in mode `observe`. */
   reaped: Reaped[]
-  /** In mode `observe`: who would have been signalled. Nobody in mode `reap`. */
+  /** In mode `observe`: the sessions that mode `reap` would signal. Empty in mode `reap`. */
   wouldReap: Reaped[]
-  /** Sessions that met a rule and were left alone, by reason. */
+  /** Sessions that matched a rule and were not ended, by reason. */
   spared: Record<SpareReason | 'changed' | 'gone', number>
   refused: Refused[]
 }
 
+/** Everything that a report is made of. */
 export type SweepFacts = {
   target: string
   mode: Mode
@@ -82,13 +89,13 @@ export type SweepFacts = {
   snapshot: Snapshot
   policy: Policy
   verdicts: Verdict[]
-  /** What the sweep before remembered, if there was one. */
+  /** What the previous sweep saw of the pools that it reaped, if there was one. */
   before?: Churn | undefined
-  /** One for each verdict to reap, in their order; none in mode `observe`. */
+  /** One for each verdict to reap, in their order; empty in mode `observe`. */
   outcomes: Outcome[]
 }
 
-/** Puts what a sweep did into the form that the handler returns, `--json` prints and the log holds. */
+/** Makes the report that the handler returns, `--json` prints and the log contains. */
 export function makeReport(sweep: SweepFacts): Report {
   const { snapshot, policy, verdicts, before, outcomes, target, mode, entry, at, durationMs } =
     sweep
@@ -110,14 +117,14 @@ export function makeReport(sweep: SweepFacts): Report {
     server: { version: snapshot.serverVersion },
     slots: countSlots(snapshot),
     sessions: { ...countStates(snapshot.sessions), opened: openedSince(before, snapshot) },
-    // Before the lists: CloudWatch Logs finds so many fields of a line, and no more.
+    // Before the lists, because Logs Insights discovers at most 200 fields of a line.
     inScope,
     rules: rules.map((rule) => ({
       ...rule,
       reaped: reaped.filter((session) => session.rule === rule.name).length,
     })),
     unmatched,
-    cannotSignal: !snapshot.maySignal && meetsStrangers(snapshot, policy),
+    cannotSignal: !snapshot.maySignal && couldNeedSignalRight(snapshot, policy),
     reaped,
     wouldReap: mode === 'observe' ? condemned.map(describe) : [],
     spared: countSpared(
@@ -132,8 +139,11 @@ export function makeReport(sweep: SweepFacts): Report {
   }
 }
 
-/** Whether the policy may end a session that belongs to a role of others; where it meets none yet, it may. */
-function meetsStrangers(snapshot: Snapshot, policy: Policy): boolean {
+/**
+ * Whether the policy could touch a session of a role that the sweep's role is not a member of. If it could
+ * touch no session now, the answer is yes, because such a session may come later.
+ */
+function couldNeedSignalRight(snapshot: Snapshot, policy: Policy): boolean {
   const exposed = snapshot.sessions.filter(isExposed(snapshot, policy))
   return exposed.length === 0 || exposed.some(({ owned }) => !owned)
 }

@@ -2,10 +2,10 @@ import * as v from 'valibot'
 import { hint } from './nearest.ts'
 import { printable } from './text.ts'
 
-/** More of what was found helps nobody. */
+/** How much of a found value an error quotes. More does not help its reader. */
 const MOST_CHARACTERS = 60
 
-/** A strict object, not a list, whose complaint about an unknown key names the nearest known one. */
+/** A strict object, not a list. The error for an unknown key names the nearest known key. */
 export function record<T extends v.ObjectEntries>(entries: T) {
   const keys = Object.keys(entries)
   const form = `expected an object with ${keys.join(', ')}`
@@ -14,12 +14,12 @@ export function record<T extends v.ObjectEntries>(entries: T) {
     if (issue.expected !== 'never') return 'missing'
     return `unknown key${hint(String(issue.path?.at(-1)?.key), keys)}; ${form}`
   })
-  // To the library an empty list is an empty object, and an empty policy is the default one.
+  // The library accepts an empty list as an empty object.
   const anything = v.lazy((input) => (Array.isArray(input) ? v.never(form) : object))
   return anything as v.LazySchema<typeof object>
 }
 
-/** A list that is not empty, of what `form` says. */
+/** A list that is not empty; `form` says what it lists. */
 export function list<T extends v.GenericSchema>(item: T, form: string) {
   return v.pipe(
     v.array(item, `expected a list of ${form}`),
@@ -27,7 +27,7 @@ export function list<T extends v.GenericSchema>(item: T, form: string) {
   )
 }
 
-/** A text that is not empty. */
+/** A text that is not empty; `form` says what it means. */
 export const text = (form: string) =>
   v.pipe(v.string(`expected ${form}`), v.nonEmpty(`expected ${form}`))
 
@@ -37,14 +37,14 @@ export const wholeFrom = (least: number) => {
   return v.pipe(v.number(form), v.safeInteger(form), v.minValue(least, form))
 }
 
-/** One of a few words; the nearest one is told. */
+/** One of a few words. The error names the nearest one. */
 export const oneOf = <const T extends readonly string[]>(words: T) =>
   v.picklist(words, (issue) => {
     const near = typeof issue.input === 'string' ? hint(issue.input, words) : ''
     return `expected ${words.map((word) => `"${word}"`).join(', ')}${near}`
   })
 
-/** Refuses the second of two entries of one name. */
+/** Refuses an entry that has the same name as an earlier one. */
 export function uniqueNames<T extends { name: string }>(taken: string) {
   return v.rawCheck<T[]>(({ dataset, addIssue }) => {
     if (!dataset.typed) return
@@ -65,7 +65,7 @@ export function uniqueNames<T extends { name: string }>(taken: string) {
   })
 }
 
-/** A problem with its path below `root`, what is accepted, and what was found. */
+/** The text of a problem: its path below `root`, what is accepted, and what was found. */
 export function describe(root: string, issue: v.BaseIssue<unknown>): string {
   const path = writePath((issue.path ?? []).map(({ key }) => key))
   const found = /^missing\b/.test(issue.message)
@@ -74,20 +74,20 @@ export function describe(root: string, issue: v.BaseIssue<unknown>): string {
   return `${root}${path}: ${issue.message}${found}`
 }
 
-/** The way to a value, to be appended to the name of the whole: `.rules[0].name`. */
+/** The path of a value as text, such as `.rules[0].name`. The caller puts the name of the whole before it. */
 export function writePath(keys: unknown[]): string {
   return keys
     .map((key) => (typeof key === 'number' ? `[${key}]` : `.${clip(printable(String(key)))}`))
     .join('')
 }
 
-/** Any value as a person can be shown it: the beginning of its JSON. */
+/** Any value as a short text that is safe to show: the beginning of its JSON. */
 export function brief(value: unknown): string {
   let json: string
   try {
     json = JSON.stringify(value) ?? String(value)
   } catch {
-    // Nested deeper than JSON can be written, or a value that JSON has no form for.
+    // The value is nested too deeply for JSON.stringify, or JSON can't express it.
     json = Array.isArray(value) ? '[...]' : `{...}`
   }
   return clip(printable(json))

@@ -1,4 +1,7 @@
-/** `server_version_num` of the release that this project has to tell from those before it. */
+/**
+ * `server_version_num` of PostgreSQL 16. Earlier releases write application names and inherit grants
+ * differently.
+ */
 export const PG_16 = 160000
 
 /** The states that a rule can name, as `pg_stat_activity.state` spells them. */
@@ -14,33 +17,36 @@ export type RuleState = (typeof RULE_STATES)[number]
 /** One client backend: a row of `pg_stat_activity` with `backend_type = 'client backend'`. */
 export type Session = {
   pid: number
-  /** NULL while a connection authenticates (18+), and for a role that was dropped. */
+  /** NULL while a connection authenticates (18+), and if the role was dropped. */
   user: string | null
   database: string | null
   application: string
   /** An address, or `local` for the Unix socket. */
   client: string
-  /** NULL, `starting`, `disabled` and `fastpath function call` exist beside the rules' states. */
+  /** Besides the states of `RULE_STATES`: NULL, `starting`, `disabled` and `fastpath function call`. */
   state: string | null
-  /** Seconds since the epoch as text, to the microsecond: identity is compared as text. */
+  /**
+   * Seconds since the epoch, as text with microseconds. Identities are compared as text, which keeps the
+   * microseconds.
+   */
   backendStart: string
-  /** As `backendStart`; stamped by the server whenever the state is reported anew. */
+  /** As `backendStart`. The server sets it each time that the session reports a state. */
   stateChange: string | null
-  /** Seconds in the present state by the server's clock; NULL where the server does not track it. */
+  /** Seconds in the current state by the server's clock; NULL if the server does not track it. */
   ageSeconds: number | null
   /** Seconds since the transaction began; NULL outside one. */
   transactionSeconds: number | null
-  /** NULL where the owner could not be found. */
+  /** Whether the owner is a superuser; NULL if the owner could not be found. */
   superuser: boolean | null
-  /** The role that looks belongs to the owner, and so may signal it without any further right. */
+  /** The sweep's role has the rights of the owner, so it may signal the session without any further right. */
   owned: boolean
-  /** The last query runs LISTEN, or may do so in the part that the server does not keep. */
+  /** The last query runs LISTEN, or may run it in the part that the server did not keep. */
   listening: boolean
-  /** Between the start and the stop of a backup. NULL where the last query says nothing of one. */
+  /** True between the start and the stop of a backup; NULL if the last query names neither. */
   backup: boolean | null
-  /** Holds an advisory lock in some database of this server; NULL where that was not looked for. */
+  /** Holds an advisory lock in any database of this server; NULL if that was not checked. */
   advisoryLock: boolean | null
-  /** Has a replication slot in use, as a temporary one always is; NULL where that was not looked for. */
+  /** Has a replication slot in use; a temporary slot always is. NULL if that was not checked. */
   replicationSlot: boolean | null
 }
 
@@ -48,15 +54,18 @@ export type Session = {
 export type Snapshot = {
   /** As `server_version_num`, for example 180004. */
   serverVersion: number
-  /** The server's clock at the look, ms since the epoch. */
+  /** When the snapshot was taken, by the server's clock, ms since the epoch. */
   atMs: number
-  /** The sweep's own process; not among `sessions` where it came in as a walsender. */
+  /** The sweep's own process. It is not among `sessions` if the sweep connected as a walsender. */
   ownPid: number
-  /** The role that looks, as it logged in. */
+  /** The sweep's role, as it logged in. */
   ownUser: string
-  /** Whether that role may signal the sessions of roles that it does not belong to. */
+  /** Whether that role may signal the sessions of roles that it is not a member of. */
   maySignal: boolean
-  /** What that role has of `pg_signal_backend`, whose rights it may not be able to use. */
+  /**
+   * Whether that role is a member of `pg_signal_backend`, and whether it inherits: without that it can't use
+   * the right.
+   */
   signaller: { isMember: boolean; inherits: boolean }
   slots: { max: number; reserved: number }
   /** Sessions opened since the statistics of the server's databases were last reset. */
@@ -64,18 +73,21 @@ export type Snapshot = {
   sessions: Session[]
 }
 
-/** One text for each session: a pid alone may belong to another one by now. */
+/**
+ * The identity of a session, as one text. The pid alone is not enough, because another session may have it by
+ * now.
+ */
 export function identityOf({ pid, backendStart }: Session): string {
   return `${pid} ${backendStart}`
 }
 
-/** The processes that hold what would be lost with their session. */
+/** The pids of processes that hold something that would be lost with their session. */
 export type Holders = {
   advisoryLocks: ReadonlySet<number>
   replicationSlots: ReadonlySet<number>
 }
 
-/** The snapshot with what is known of holders. */
+/** Marks the holders in a snapshot. */
 export function withHolders(snapshot: Snapshot, holders: Holders): Snapshot {
   const sessions = snapshot.sessions.map((session) => ({
     ...session,

@@ -5,17 +5,19 @@ export type Slots = {
   max: number
   /** Slots that ordinary roles can't take. */
   reserved: number
-  /** Client backends, the sweep's own included. */
+  /** Client backends, including the sweep's own. */
   used: number
-  /** Left for ordinary roles, never below 0. */
+  /** Slots that are free for ordinary roles, never below 0. */
   available: number
-  /** Used, of `max - reserved`, to one decimal: above 100 where the reserve is in use as well. */
+  /**
+   * `used` in percent of `max - reserved`, to one decimal. It is above 100 when the reserve is in use too.
+   */
   usedPercent: number
 }
 
 /**
- * Counts slots. On servers before 18 a connection that is still authenticating holds a slot and is
- * not in the snapshot, so under a storm `available` is the most there can be.
+ * Counts slots. Before PostgreSQL 18, a connection that is still authenticating holds a slot but is not in
+ * the snapshot. So when many connections arrive at once, `available` is an upper bound.
  */
 export function countSlots({ slots: { max, reserved }, sessions }: Snapshot): Slots {
   const used = sessions.length

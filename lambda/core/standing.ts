@@ -3,15 +3,16 @@ import type { Policy, Rule } from './policy.ts'
 import { poolOf } from './pool.ts'
 import type { Session } from './session.ts'
 
-/** How a pool stands in the policy's matches. */
+/** What the matches of a policy say about one pool. */
 export type Standing = {
   inScope: boolean
+  /** The first protection that selects it, as a text for people. */
   protector: string | undefined
-  /** Those that are for it, in their order. */
+  /** The rules whose `match` selects it, in their order. */
   rules: Rule[]
 }
 
-/** A match looks at what makes a pool and no more, so each is tried once for a pool. */
+/** A match depends only on the fields of a pool, so each match is evaluated once for each pool. */
 export function compileMatches(
   policy: Policy,
   serverVersion: number,

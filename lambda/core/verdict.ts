@@ -10,7 +10,7 @@ export type SpareReason =
   | 'kept'
   | 'budget'
 
-/** What the policy says of one session; `why` is for people. */
+/** What the policy says about one session; `why` is for people. */
 export type Verdict =
   | { verdict: 'leave'; session: Session; why: string }
   | { verdict: 'spare'; session: Session; rule: string; reason: SpareReason; why: string }
@@ -18,7 +18,7 @@ export type Verdict =
 
 export type ReapVerdict = Extract<Verdict, { verdict: 'reap' }>
 
-/** The verdicts to reap, in order: outcomes are matched to them by position. */
+/** The verdicts to reap, in order. Outcomes are matched to them by position. */
 export function reapVerdicts(verdicts: Verdict[]): ReapVerdict[] {
   return verdicts.filter((verdict): verdict is ReapVerdict => verdict.verdict === 'reap')
 }

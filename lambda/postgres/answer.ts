@@ -3,7 +3,8 @@ import { describe } from '../core/schema.ts'
 import { SlotkeeperError } from '../errors.ts'
 
 /**
- * What a server answered, in the form that the statement asks for. Nothing is decided on less.
+ * Checks that a server's answer has the form that the statement produces, so that nothing is decided on a
+ * wrong answer.
  * @throws SlotkeeperError of kind `query`
  */
 export function readAnswer<T extends v.GenericSchema>(
@@ -16,6 +17,6 @@ export function readAnswer<T extends v.GenericSchema>(
   const problem = describe('answer', { ...issue, message: 'not of that form' })
   throw new SlotkeeperError(
     'query',
-    `the server answered in a form that is not PostgreSQL's: ${problem}. Check host and port, and what stands between.`,
+    `the server answered in a form that is not PostgreSQL's: ${problem}. Check host and port, and anything in between.`,
   )
 }

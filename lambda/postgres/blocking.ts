@@ -2,8 +2,8 @@ import * as v from 'valibot'
 import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
 
-// By pids alone: no query text leaves the server. pg_blocking_pids holds up the lock manager for a
-// moment, so it is asked for those who wait and nobody else. waitstart is empty for that moment.
+// Selects pids only, so no query text leaves the server. pg_blocking_pids holds up the lock manager for a
+// moment, so it is called only for processes that wait. waitstart is NULL for a moment after a wait begins.
 const FIND_WAITING = `
 select array_to_json(array(
   select json_build_object(
@@ -20,14 +20,18 @@ const waitingSchema = v.object({
   pid: v.number(),
   /** 0 stands for a prepared transaction. */
   blockedBy: v.array(v.number()),
+  /** How long it has waited; NULL for a moment after the wait begins. */
   seconds: v.nullable(v.number()),
 })
 const answerSchema = v.strictTuple([v.strictTuple([v.object({ waiting: v.array(waitingSchema) })])])
 
-/** A server process that waits for a lock, and whom it waits for: holders, and those before it. */
+/**
+ * A server process that waits for a lock, and the processes it waits for: lock holders, and those ahead in
+ * the queue.
+ */
 export type Waiting = v.InferOutput<typeof waitingSchema>
 
-/** Finds who waits for a lock of whatever kind, in whatever database. */
+/** Finds the processes that wait for a lock of any kind, in any database. */
 export async function findWaiting(link: Link, timeoutMs: number): Promise<Waiting[]> {
   const [[{ waiting }]] = readAnswer(answerSchema, await link.query(FIND_WAITING, timeoutMs))
   return waiting

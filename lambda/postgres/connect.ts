@@ -15,24 +15,27 @@ import { plaintextOnly } from './tls-failure.ts'
 /** An open session on the server. */
 export type Link = {
   entry: Entry
-  /** For errors: host and port, as they were given. */
+  /** Host and port as they were given, for errors. */
   server: string
   /** The role that logged in. */
   role: string
-  /** The server's process for this session, as it was told at the login; NULL where it was not. */
+  /** The server process of this session, as the login named it; NULL if it named none. */
   processId: number | null
-  /** Runs statements in one message by the simple protocol; one result a statement. */
+  /**
+   * Runs statements in one message of the simple protocol, and returns the rows of each statement.
+   * @throws SlotkeeperError of kind `query` or `unreachable`
+   */
   query(sql: string, timeoutMs: number): Promise<Record<string, unknown>[][]>
-  /** False once the connection was lost or a statement got no answer. */
+  /** False once the connection is lost or a statement got no answer. */
   alive(): boolean
-  /** Ends the session; never waits longer than a moment and never throws. */
+  /** Ends the session. It waits for at most 0.5 s and never throws. */
   close(): Promise<void>
 }
 
-/** What a server tells of itself at the login; in the driver, and missing from its types. */
+/** A setting that the server reports at the login. The driver emits it, but the driver's types lack it. */
 type ParameterStatus = { parameterName: string; parameterValue: string }
 
-/** The server stops a statement by itself a little after the sweep has given it up. */
+/** The server itself cancels a statement after this time, a little after the sweep has given up on it. */
 const STATEMENT_TIMEOUT_MS = 25_000
 const GOODBYE_MS = 500
 
@@ -40,9 +43,11 @@ const YES_TLS = Buffer.from('S')
 const NO_TLS = Buffer.from('N')
 
 /**
- * Opens one session, as an ordinary client or as a walsender (`replication=database`), whose slots
- * are counted apart and which can run SQL by the simple protocol.
- * @throws SlotkeeperError of kind `exhausted`, `limited`, `authentication`, `forbidden`, `unreachable` or `tls`
+ * Opens one session, as an ordinary client or as a walsender (`replication=database`). Walsenders have slots
+ * of their own (`max_wal_senders`), and can run SQL by the simple protocol.
+ * @param timeoutMs for the connection and the login together
+ * @throws SlotkeeperError of kind `exhausted`, `limited`, `authentication`, `forbidden`, `unreachable` or
+ *   `tls`
  */
 export async function connect(
   credentials: Credentials,
@@ -52,24 +57,25 @@ export async function connect(
 ): Promise<Link> {
   refusePooler(credentials)
   const { host, address = host, port, user, password, database, methods } = credentials
-  // Held here, because a hung connection can only be left by destroying its socket.
+  // Created here, because destroying its socket is the only way out of a hung connection.
   const socket = new Socket()
   const config = {
     host: address,
     port,
     user,
-    // Asked for by the driver once the server asks. As a value, an empty one would send it to look in
-    // the environment and in files by itself.
+    // A function, which the driver calls only if the server asks for a password. If this were an empty text,
+    // the driver would look for a password in the environment and in files.
     password: () => {
       if (password !== '') return password
-      throw new LoginRefused('password', 'a password is asked for, and none is given')
+      throw new LoginRefused('password', 'the server asks for a password, and none is given')
     },
     database,
     ssl: tls && tlsOptions(tls, host),
-    // The driver would read it from the environment, and hold back the request that is awaited below.
+    // Set here, because otherwise the driver reads it from the environment. With `direct`, it would not send
+    // the TLS request, and the code below waits for the answer to that request.
     sslnegotiation: 'postgres' as const,
-    // Ties the password's proof to this very TLS connection (SCRAM-SHA-256-PLUS), so that nobody
-    // can relay the login, not even with a certificate that is trusted here.
+    // Ties the password's proof to this TLS connection (SCRAM-SHA-256-PLUS). An attacker then can't relay the
+    // login, not even with a certificate that is trusted here.
     enableChannelBinding: tls !== false,
     stream: () => socket,
     application_name: APPLICATION_NAME,
@@ -83,7 +89,7 @@ export async function connect(
     requireBinding: tls !== false && tls.requireBinding,
   })
   let lost = false
-  // Without a listener an error on the idle connection would end the process at the next thaw.
+  // Without a listener, an error on the idle connection would end the process when the function thaws.
   client.on('error', () => {
     lost = true
   })
@@ -93,7 +99,7 @@ export async function connect(
 
   let toTls: Buffer | undefined
   if (tls) {
-    // The answer to the request for TLS: the driver's error for another than yes has a text only.
+    // Keep the answer to the TLS request: if it is not yes, the driver's error has only a text, and no code.
     socket.once('data', (answer) => {
       toTls = answer
     })
@@ -129,7 +135,7 @@ export async function connect(
     alive: () => !lost,
     async query(sql, queryTimeoutMs) {
       try {
-        // `query_timeout` of a single query is read by the driver and missing from its types.
+        // The driver reads `query_timeout` of a single query, but the driver's types lack it.
         const config = { text: sql, query_timeout: queryTimeoutMs }
         const results: unknown = await client.query(config)
         return [results]
@@ -145,7 +151,7 @@ export async function connect(
     },
     async close() {
       const timer = setTimeout(() => socket.destroy(), GOODBYE_MS)
-      // The socket's end is all that is asked for here, and a broken one is at its end.
+      // An error does not matter here: the socket only has to end, and a broken socket has ended.
       await client.end().catch(() => undefined)
       clearTimeout(timer)
       socket.destroy()

@@ -4,30 +4,32 @@ import { Client, type ClientConfig, type Connection } from 'pg'
 import { messageOf } from '../errors.ts'
 import { createLoginGuard, type LoginDemands, LoginRefused } from './login.ts'
 
-/** What came in is not PostgreSQL's protocol, or far more than any statement asks for. */
+/** The incoming data is not PostgreSQL's protocol, or is far more than any statement asks for. */
 export class Garbled extends Error {
   constructor(what: string, options?: ErrorOptions) {
     super(`it answered in a form that is not PostgreSQL's: ${what}`, options)
   }
 }
 
-/** A byte for the type, four for a length that counts itself and the body. */
+/** One byte for the type, and four bytes for the length, which counts itself and the body. */
 const HEADER_BYTES = 5
-/** Of an authentication request, whose code comes after the header. */
+/** Where the data of an authentication request begins: after the header and the code. */
 const DATA_AT = HEADER_BYTES + 4
 
-/** What a server sends to a client that neither prepares nor copies; `Z` ends an answer. */
+/**
+ * The types of messages that a server sends to a client that neither prepares nor copies. `Z` ends an answer.
+ */
 const TYPES = new Set('RSKENATDCIZ')
 
-/** Of one answer: a snapshot of 16,000 sessions takes half of it. */
+/** The limit for one answer. A snapshot of 16,000 sessions takes half of it. */
 const MOST_BYTES = 16 * 1024 * 1024
-/** What even an empty message costs once it is read. */
+/** What even an empty message costs in memory once it is read. */
 const MESSAGE_BYTES = 256
 const MOST_COLUMNS = 100
 
 /**
- * The forms of columns that are read as something else than text, by the type's OID. The driver has
- * more of them, and a long enough date holds it up for minutes.
+ * The parsers of columns that are not read as text, by the OID of the type. The driver has more parsers, but
+ * its parser for dates takes minutes if the date is long enough.
  */
 const PARSERS = new Map<number, (written: string) => unknown>([
   [16, (written) => written === 't'],
@@ -37,22 +39,22 @@ const PARSERS = new Map<number, (written: string) => unknown>([
 ])
 
 /**
- * The driver's client, which no server can crash, hang or fill: it reads in the event of its socket,
- * where an exception ends the process past every promise, where a message of errors without its end
- * is read for ever, and where rows are kept for as long as they come.
+ * The driver's client, with a guard so that no server can crash it, hang it or fill its memory. The driver
+ * reads in an event of its socket. An exception there ends the process, and no promise catches it. The driver
+ * reads an error message without a terminator forever, and keeps rows for as long as they arrive.
  */
 export function createClient(config: ClientConfig, demands: LoginDemands = {}): Client {
-  // The guard has a limit of its own for the iterations, and says what it means.
+  // The login guard limits the iterations itself, with an error that says what to do.
   const unlimited = { scramMaxIterations: 0 }
   const client = new Client({ ...config, ...unlimited, types: { getTypeParser } })
   const connection = client.connection as Connection & { attachListeners(stream: Duplex): void }
-  // Called once the stream is known, which TLS changes.
+  // The driver calls it once the stream is known; TLS replaces the stream.
   const attach = connection.attachListeners.bind(connection)
   connection.attachListeners = (stream) => attach(soundMessages(stream, demands))
   return client
 }
 
-/** Stands for the stream towards the driver's reader, with one whole message in each event. */
+/** Stands in for the stream that the driver reads. Each of its events carries one whole message. */
 function soundMessages(stream: Duplex, demands: LoginDemands): Duplex {
   const reader = new EventEmitter()
   const split = createSplitter()
@@ -73,7 +75,7 @@ function soundMessages(stream: Duplex, demands: LoginDemands): Duplex {
   return reader as Duplex
 }
 
-/** Cuts what comes in into messages, however it was divided on the way. */
+/** Splits the incoming chunks into messages, however the network divided them. */
 function createSplitter(): (chunk: Buffer) => Generator<Buffer> {
   let parts: Buffer[] = []
   let size = 0
@@ -92,7 +94,9 @@ function createSplitter(): (chunk: Buffer) => Generator<Buffer> {
   }
 }
 
-/** The length of the message that begins here, as far as it can be told. */
+/**
+ * The length in bytes of the message that begins here, or of a header as long as the header is incomplete.
+ */
 function lengthOf(bytes: Buffer): number {
   if (bytes.length < HEADER_BYTES) return HEADER_BYTES
   if (!TYPES.has(typeOf(bytes))) throw new Garbled('a message of an unknown type')
@@ -103,17 +107,17 @@ function lengthOf(bytes: Buffer): number {
   return length + 1
 }
 
-/** Refuses what would take the driver down, and an answer without an end. */
+/** Refuses messages that would crash or hang the driver, and an endless answer. */
 function createInspector(): (message: Buffer) => void {
   let columns = 0
   let received = 0
   return (message) => {
     const type = typeOf(message)
     received = type === 'Z' ? 0 : received + message.length + MESSAGE_BYTES
-    if (received > MOST_BYTES) throw new Garbled('an answer that does not end')
+    if (received > MOST_BYTES) throw new Garbled('an endless answer')
     if (type === 'T') columns = columnsOf(message)
     if (type === 'D' && columnsOf(message) !== columns) {
-      throw new Garbled('a row of other columns than were told')
+      throw new Garbled('a row with other columns than announced')
     }
     if ('EN'.includes(type)) refuseUnterminated(message)
   }
@@ -133,11 +137,11 @@ function columnsOf(message: Buffer): number {
   return columns
 }
 
-/** Fields of a byte and a text that ends in a zero, and one more zero at the end of all. */
+/** The fields are a byte and a zero-terminated text each. One more zero byte ends the message. */
 function refuseUnterminated(message: Buffer): void {
   const end = message.length - 1
   if (message[end] === 0 && (end === HEADER_BYTES || message[end - 1] === 0)) return
-  throw new Garbled('a message of errors without its end')
+  throw new Garbled('an error message without its terminator')
 }
 
 function getTypeParser(oid: number) {
@@ -148,6 +152,6 @@ function parseJson(written: string): unknown {
   try {
     return JSON.parse(written)
   } catch (error) {
-    throw new Garbled('a column of JSON that is none', { cause: error })
+    throw new Garbled('a JSON column that is not JSON', { cause: error })
   }
 }

@@ -7,17 +7,19 @@ import { LoginRefused } from './login.ts'
 import { networkFailure } from './network-failure.ts'
 import { tlsFailure } from './tls-failure.ts'
 
-/** Whether the server ended the session along with the error. */
+/** Whether the server ended the session with this error: SQLSTATE 57P… or 08…. */
 export function isFatal({ code = '' }: DatabaseError): boolean {
   return code.startsWith('57P') || code.startsWith('08')
 }
 
-/** What the server was asked for: to be let in, with or without TLS, or a statement. */
+/** What the server was asked for: a login, with or without TLS, or a statement. */
 type Request = 'plain login' | 'login' | 'statement'
 
 type Failure = [kind: Kind, message: string]
 
-/** Names the kind of an error by SQLSTATE or by the socket's code, never by its text. */
+/**
+ * Turns any error into a SlotkeeperError. The SQLSTATE or the socket's code decides the kind, never the text.
+ */
 export function classify(
   error: unknown,
   credentials: Credentials,
@@ -32,25 +34,25 @@ export function classify(
   return new SlotkeeperError(kind, message, { cause: error })
 }
 
-/** An error of the network, of TLS, or of the driver: the server itself has refused nothing. */
+/** An error of the network, of TLS or of the driver. The server itself refused nothing. */
 function ownFailure(error: unknown, credentials: Credentials, request: Request): Failure {
   const where = whereOf(credentials)
   if (error instanceof LoginRefused) {
     return [
       'authentication',
-      `${where}: the login of role ${credentials.user} was given up, because ${error.message}. ${LOGIN_REMEDIES[error.reason]}`,
+      `${where}: Slotkeeper gave up the login of role ${credentials.user}, because ${error.message}. ${LOGIN_REMEDIES[error.reason]}`,
     ]
   }
   if (error instanceof Garbled) {
     return [
       'unreachable',
-      `${where}: ${error.message}. Check host and port: what answers there is not PostgreSQL, or something on the way garbles it.`,
+      `${where}: ${error.message}. Check host and port: what answers there is not PostgreSQL, or something in between garbles it.`,
     ]
   }
   if (isOfScram(error)) {
     return [
       'authentication',
-      `${where} did not prove that it knows the password of role ${credentials.user}: ${messageOf(error)}. It is not the server that it should be, or something on the way takes its place.`,
+      `${where} did not prove that it knows the password of role ${credentials.user}: ${messageOf(error)}. It is the wrong server, or something in between impersonates it.`,
     ]
   }
   const ofTls = tlsFailure(error, where)
@@ -69,7 +71,7 @@ const LOGIN_REMEDIES: Record<LoginRefused['reason'], string> = {
   method:
     'Give the role a line in pg_hba.conf with scram-sha-256; Slotkeeper speaks scram-sha-256, md5 and password (also for ldap, pam and radius).',
   demand: 'That is not what require_auth or channel_binding demand: check both sides.',
-  cost: 'Set scram_iterations lower, to 100000 or less, and then the password again.',
+  cost: 'Set scram_iterations to 100000 or less, and then set the password again.',
 }
 
 const CONNECT_REMEDY = ' GRANT CONNECT ON DATABASE to the role, or name another database.'
@@ -103,12 +105,12 @@ function loginRefusal(
     case '58P01':
       return [
         'forbidden',
-        `${where} could not load a library at the login of role ${user}: ${said}. Where session_preload_libraries or local_preload_libraries names it for the role or the database, correct that: ALTER ROLE … RESET session_preload_libraries.`,
+        `${where} could not load a library at the login of role ${user}: ${said}. If session_preload_libraries or local_preload_libraries names it for the role or the database, correct that: ALTER ROLE … RESET session_preload_libraries.`,
       ]
     case '57P03':
       return [
         'unreachable',
-        `${where} takes no connections now: ${said}. It starts, stops or recovers; try again once it is done. The network works.`,
+        `${where} takes no connections now: ${said}. It is starting, stopping or recovering: try again when it is done. The network works.`,
       ]
   }
   if (isFatal(error)) return ['unreachable', endedBy(where, said)]
@@ -134,7 +136,10 @@ function endedBy(where: string, said: string): string {
   return `${where} ended the connection: ${said}.`
 }
 
-/** 28P01 and 28000, by the place in PostgreSQL's source that raised them, which is not translated. */
+/**
+ * 28P01 and 28000, told apart by the routine in PostgreSQL's source that raised them; routines are not
+ * translated.
+ */
 function identityRefusal(
   error: DatabaseError,
   credentials: Credentials,
@@ -145,13 +150,13 @@ function identityRefusal(
   const said = `${error.message} (SQLSTATE ${error.code})`
   const refused = `${where} refused to let role ${user} into database ${database}: ${said}.`
   switch (error.routine) {
-    // auth-scram.c: the driver bound the login to a certificate that is not the server's, or was told
-    // that the server can't bind at all.
+    // auth-scram.c: the driver bound the login to a certificate that is not the server's, or the driver was
+    // told that the server does not support channel binding.
     case 'read_client_final_message':
     case 'read_client_first_message':
       return [
         'tls',
-        `${where} refused the login because the TLS connection that it sees is not the one opened here: ${said}. Something on the way ends TLS: connect to the server's own endpoint. If nothing should stand there, take it for an attack and change the password of role ${user}.`,
+        `${where} refused the login because the TLS connection that it sees is not the one opened here: ${said}. Something in between terminates TLS: connect to the server's own endpoint. If nothing should be in between, treat this as an attack and change the password of role ${user}.`,
       ]
     // auth.c: no line of pg_hba.conf lets this connection in, or its line asks for a certificate.
     case 'ClientAuthentication':
@@ -161,7 +166,7 @@ function identityRefusal(
       return ['authentication', `${refused} Check that the role exists and has LOGIN.`]
   }
   const lineEnd = /[\r\n]$/.test(password)
-    ? ' The password that was given ends in a line end, which is hardly meant: store it without.'
+    ? ' The password that was given ends with a line break, which is probably a mistake: store it without.'
     : ''
   return [
     'authentication',
@@ -170,13 +175,14 @@ function identityRefusal(
 }
 
 const RULE_REMEDY =
-  'Give this role, database and address a line in pg_hba.conf; where its line asks for a client certificate, give sslcert and sslkey.'
+  'Give this role, database and address a line in pg_hba.conf; if its line asks for a client certificate, give sslcert and sslkey.'
 const PLAIN_REMEDY =
   'This connection has no TLS. If the server demands it (hostssl, or rds.force_ssl), set SLOTKEEPER_TLS=verify-full, or sslmode on the command line: sslmode=verify-full by the name in its certificate; through a tunnel with host=ENDPOINT&hostaddr=127.0.0.1&sslmode=verify-full, or sslmode=verify-ca. Otherwise give it a line in pg_hba.conf.'
 
 /**
- * A role's or a database's CONNECTION LIMIT has the same SQLSTATE as the full server. What tells them
- * apart is the place in PostgreSQL's source: miscinit.c and postinit.c.
+ * The CONNECTION LIMIT of a role or a database gives the same SQLSTATE as a full server. The routine that
+ * raised the error tells them apart: InitializeSessionUserId (miscinit.c) for a role, CheckMyDatabase
+ * (postinit.c) for a database.
  */
 function slotRefusal(error: DatabaseError, credentials: Credentials): Failure {
   const { user, database } = credentials
@@ -186,7 +192,7 @@ function slotRefusal(error: DatabaseError, credentials: Credentials): Failure {
     case 'InitializeSessionUserId':
       return [
         'limited',
-        `the connection limit of role ${user} on ${where} is used up: ${said}. The server itself has room. Slotkeeper needs a limit of 2: the function keeps one connection between its sweeps, and a new environment of it opens another. ALTER ROLE … CONNECTION LIMIT 2, or more where others log in as this role.`,
+        `the connection limit of role ${user} on ${where} is used up: ${said}. The server itself has room. Slotkeeper needs a limit of 2: the function keeps one connection between its sweeps, and a new environment of it opens another. ALTER ROLE … CONNECTION LIMIT 2, or more if others log in as this role.`,
       ]
     case 'CheckMyDatabase':
       return [
@@ -199,18 +205,21 @@ function slotRefusal(error: DatabaseError, credentials: Credentials): Failure {
 }
 
 /**
- * PostgreSQL names the place in its source with every error; poolers do not. PgBouncer refuses the
- * start-up parameter `options` with 08P01, RDS Proxy with 0A000.
+ * PostgreSQL names the routine in its source with every error; poolers do not. PgBouncer refuses the start-up
+ * parameter `options` with 08P01, RDS Proxy with 0A000.
  */
 function isOfPooler({ code = '', routine }: DatabaseError): boolean {
   return code === '0A000' || (routine === undefined && /^(08P01|3D000|28)/.test(code))
 }
 
 function behindPooler(where: string, said: string): string {
-  return `${where} is a pooler, as PgBouncer or RDS Proxy is, and not the server: ${said}. Through it nobody's sessions are seen as they are: name the server's own endpoint.`
+  return `${where} is a pooler such as PgBouncer or RDS Proxy, not the server: ${said}. Through a pooler Slotkeeper can't see the real sessions: name the server's own endpoint.`
 }
 
-/** The name of an RDS Proxy's endpoint tells what it is. */
+/**
+ * Refuses the endpoint of an RDS Proxy, which its name gives away.
+ * @throws SlotkeeperError of kind `forbidden`
+ */
 export function refusePooler(credentials: Credentials): void {
   if (!isProxyEndpoint(credentials.host)) return
   const message = behindPooler(whereOf(credentials), 'its name is one of RDS Proxy')
@@ -221,7 +230,7 @@ function whereOf({ host, port }: Credentials): string {
   return `${host}:${port}`
 }
 
-/** The driver's errors of SCRAM have a text only, which begins like this in each (crypto/sasl.js). */
+/** The driver's SCRAM errors have no code. Their text always begins like this (crypto/sasl.js). */
 function isOfScram(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('SASL: ')
 }

@@ -3,44 +3,57 @@ import { messageOf, SlotkeeperError } from '../errors.ts'
 import type { Link } from './connect.ts'
 import type { Tls } from './tls.ts'
 
-/** A whole sweep: well under the half minute, whatever the server does. */
+/** The time for a whole sweep, ms: well under half a minute, whatever the server does. */
 export const SWEEP_MS = 18_000
 
 const CONNECT_TIMEOUT_MS = 5_000
 
-/** The ways into one target, and the connection that is kept between its sweeps. */
+/** The ways to connect to one target, and the connection that is kept between its sweeps. */
 export type Gate = {
-  /** The connection kept from the last sweep, if it still stands; taken, it is the caller's. */
+  /**
+   * The connection kept from the last sweep, if it is still alive. The caller must give it back or close it.
+   */
   takeWarm(): Link | undefined
-  /** A new connection: as a client, or through a walsender's slot where clients' slots are taken. */
+  /**
+   * Opens a new connection: as a client, or through a walsender's slot if every client slot is taken.
+   * @throws SlotkeeperError
+   */
   open(deadline: Deadline): Promise<Link>
-  /** Keeps a client's connection for the next sweep; a walsender's slot is given back at once. */
+  /** Keeps a client connection for the next sweep, and closes a walsender connection at once. */
   giveBack(link: Link): Promise<void>
-  /** Whether the last opening met a full server (53300), let in or not. */
+  /**
+   * Whether the last `open` found the server full (53300), even if it then got in through a walsender's slot.
+   */
   metFullServer(): boolean
+  /** Closes the kept connection. */
   close(): Promise<void>
 }
 
 /** A point in time on the clock of `performance.now()`, ms. */
 export type Deadline = { atMs: number }
 
+/** The deadline that is `ms` milliseconds from now. */
 export function deadlineIn(ms: number): Deadline {
   return { atMs: performance.now() + ms }
 }
 
-/** What is left until the deadline, at most `capMs`, at least 1 ms. */
+/** The time left until the deadline, ms: at most `capMs`, at least 1. */
 export function remaining(deadline: Deadline, capMs: number): number {
   return Math.max(1, Math.min(capMs, Math.floor(deadline.atMs - performance.now())))
 }
 
+/** Creates a gate without a connection. It reads the credentials when it first connects. */
 export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
   let kept: Link | undefined
   let full = false
 
-  /** A rotated password shows itself as a refusal: the secret is read once more, and once only. */
-  async function knock(entry: 'client' | 'walsender', deadline: Deadline): Promise<Link> {
+  /**
+   * If the server refuses the login, the password may have been rotated: reads the secret again and retries
+   * once.
+   */
+  async function connectAs(entry: 'client' | 'walsender', deadline: Deadline): Promise<Link> {
     const attempt = async (fresh: boolean) => {
-      // Loaded while the secret is on its way.
+      // Load the driver while the secret is being read.
       const [credentials, { connect }] = await Promise.all([
         readCredentials(fresh),
         import('./connect.ts'),
@@ -67,11 +80,11 @@ export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
     async open(deadline) {
       full = false
       try {
-        return await knock('client', deadline)
+        return await connectAs('client', deadline)
       } catch (error) {
         if (!(error instanceof SlotkeeperError) || error.kind !== 'exhausted') throw error
         full = true
-        return await knock('walsender', deadline).catch((second) => {
+        return await connectAs('walsender', deadline).catch((second) => {
           throw noWayIn(error, second)
         })
       }
@@ -89,8 +102,8 @@ export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
 }
 
 /**
- * Connects, with the second database where it is the first one that the role is not let into.
- * @throws SlotkeeperError that names both where both refuse
+ * Connects to the first database, or to the second one if the role may not connect to the first.
+ * @throws SlotkeeperError; if both databases refuse, the error names both
  */
 export async function inEitherDatabase<T>(
   credentials: Credentials,
@@ -111,8 +124,9 @@ export async function inEitherDatabase<T>(
 }
 
 /**
- * Whether another database may be open to the role: this one does not exist, is closed, lets it not
- * in or is at its limit (postinit.c, CheckMyDatabase), or pg_hba.conf has no line for it.
+ * Whether another database may accept the role. True if this database does not exist, takes no
+ * connections, refuses the role or is at its limit (CheckMyDatabase in postinit.c), or if pg_hba.conf has no
+ * line for it.
  */
 function isOfDatabase(error: unknown): error is SlotkeeperError {
   if (!(error instanceof SlotkeeperError)) return false

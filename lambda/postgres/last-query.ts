@@ -1,44 +1,56 @@
-// What the last query of a session tells, decided in the server: the query's text never leaves it. Each is SQL
-// for a boolean. The regular expressions use no back references and no captures, so the server matches them
-// in linear time, whatever text a stranger writes.
+// SQL that tells what the last query of a session does. The server evaluates it, so the text of a query never
+// leaves the server. Each function returns SQL for a boolean. The regular expressions use no back references
+// and no captures, so the server matches them in linear time, whatever text a stranger writes.
 
-/** Blanks and comments. `.*?` may run on to a later end of a comment, and so spans nested ones too. */
+/**
+ * Blanks and comments. `.*?` may run past the first closing mark to a later one, so it covers nested comments
+ * too.
+ */
 const GAP = '(\\s|/\\*.*?\\*/|--[^\\n\\r]*[\\n\\r])*'
 
-/** The same, ending at the first end of a comment. */
+/** The same, but a comment ends at its first closing mark. */
 const PLAIN_GAP = '(\\s|/\\*([^*]|\\*+[^*/])*\\*+/|--[^\\n\\r]*[\\n\\r])*'
 
-/** One cheap look tells most queries from all that could run LISTEN; what follows costs ten times as much. */
-const WORTH_A_LOOK = '\\mlisten|\\mdo\\M|^\\s*($|/|-)'
+/** A cheap first test, which rules out most queries. The tests that follow cost ten times as much. */
+const MAY_LISTEN = '\\mlisten|\\mdo\\M|^\\s*($|/|-)'
 
-/** Where a statement begins. A semicolon inside a text constant counts too: that spares one session too many. */
+/**
+ * Where a statement begins. A semicolon inside a string constant counts too, which spares one session too
+ * many.
+ */
 const BEGIN = `(^|;)${GAP}`
 
-/** An occurrence of `of` in the query, counted by what is left when it is taken out. */
+/**
+ * SQL for the number of bytes that the occurrences of `of` take in the query. Compare it only between texts
+ * of the same length.
+ */
 const count = (query: string, of: string) =>
   `(octet_length(${query}) - octet_length(replace(${query}, '${of}', '')))`
 
 /**
- * The server keeps `track_activity_query_size` - 1 bytes of a query, and no part of a character (backend_status.c).
- * It writes the setting with a unit, of which `B` is none to pg_size_bytes before 16; looked up once for all rows.
+ * Whether the server cut the query off. It keeps `track_activity_query_size` - 1 bytes of a query, and no
+ * part of a character (backend_status.c). It writes the setting with a unit; before 16, pg_size_bytes does
+ * not know the unit `B`. The inner SELECT runs once for all rows.
  */
 const isCutOff = (query: string) =>
   `octet_length(${query}) >= (select
     pg_size_bytes(regexp_replace(current_setting('track_activity_query_size'), '(\\d)B', '\\1 bytes')) - 4)`
 
-/** The beginning of a comment. */
+/** A comment without its closing mark. */
 const UNFINISHED = '/\\*([^*]|\\*+[^*/])*\\**|--[^\\n\\r]*'
 
-/** Of `listen` and `do`, which the server may cut off like all else. */
+/** The first letters of `listen` and `do`. The server may cut a query off inside either word. */
 const FIRST_LETTERS = 'l(i(s(te?)?)?)?|d'
 
 /**
- * LISTEN is one of the statements, or stands in a DO block, as Postgrex and Oban write it; there an escape such as
- * `\n` may stand before it. Where the server cut the text off inside a DO block, or before a statement shows what it
- * is, LISTEN may be in what is missing.
+ * SQL that tells whether the query runs LISTEN, or may run it. LISTEN may be one of the statements. It may
+ * also be in a DO block, as Postgrex and Oban write it; an escape such as `\n` may come before it there. If
+ * the server cut the text off inside a DO block, or before a statement shows what it is, LISTEN may be in the
+ * missing part.
+ * @param query the SQL for the query's text, for example a column
  */
 export function listens(query: string): string {
-  return `(${query} ~* '${WORTH_A_LOOK}' and (
+  return `(${query} ~* '${MAY_LISTEN}' and (
     ${query} ~* '${BEGIN}(listen\\M|do\\M.*(\\m|\\\\[bfnrt])listen\\M)'
     or ${query} ~ '^${PLAIN_GAP}(${UNFINISHED})$'
   ) or ${isCutOff(query)} and (
@@ -48,8 +60,10 @@ export function listens(query: string): string {
 }
 
 /**
- * True at the start of a backup, false at its end, NULL where the query says nothing of one. Where it names both, one
- * may be in a comment: that spares one session too many.
+ * SQL that tells whether a backup runs: true if the query starts a backup, false if it stops one, NULL if it
+ * does neither. If it names both, one of them may be in a comment. The result is then true, which spares one
+ * session too many.
+ * @param query the SQL for the query's text, for example a column
  */
 export function backsUp(query: string): string {
   return `case when ${query} ~* 'backup' then case

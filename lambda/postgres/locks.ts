@@ -2,10 +2,10 @@ import * as v from 'valibot'
 import type { Holders } from '../core/session.ts'
 
 /**
- * The server processes that hold an advisory lock or a replication slot, in whatever database. The server goes
- * through the lock table of every connection there may be, which takes it as long as all the rest of a
- * snapshot: only where a verdict hangs on it. It is one row, so that no answer is not taken for no holders. A
- * prepared transaction holds its locks under no pid.
+ * Finds the server processes that hold an advisory lock or a replication slot, in any database. The server
+ * goes through the lock entries of every possible connection, which takes as long as all the rest of a
+ * snapshot. So a sweep runs this only if a verdict depends on it. The answer is always one row, so that an
+ * empty answer is never taken for "no holders". A prepared transaction holds its locks without a pid.
  */
 export const FIND_HOLDERS = `
 select

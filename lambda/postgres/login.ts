@@ -1,18 +1,18 @@
 import type { Method } from '../core/credentials.ts'
 
-/** What a login has to be like; with nothing said, any method that is spoken here. */
+/** What a login must satisfy. Without demands, every supported method is accepted. */
 export type LoginDemands = {
   methods?: readonly Method[] | undefined
-  /** The password's proof has to be tied to the TLS connection (SCRAM-SHA-256-PLUS). */
+  /** The password's proof must be tied to the TLS connection (SCRAM-SHA-256-PLUS). */
   requireBinding?: boolean | undefined
 }
 
 /**
- * A login that is given up on this side:
- * - `password`: one is asked for, and there is none
- * - `method`: what is asked for is not spoken here
- * - `demand`: it is not what `require_auth` or `channel_binding` demand
- * - `cost`: the password's proof would take longer than a sweep has
+ * A login that Slotkeeper itself gives up:
+ * - `password`: the server asks for a password, and none is given
+ * - `method`: Slotkeeper does not support the method that the server asks for
+ * - `demand`: the login does not satisfy `require_auth` or `channel_binding`
+ * - `cost`: the password's proof would take more time than a sweep has
  */
 export class LoginRefused extends Error {
   readonly reason: 'password' | 'method' | 'demand' | 'cost'
@@ -23,7 +23,7 @@ export class LoginRefused extends Error {
   }
 }
 
-/** Codes of the authentication requests (protocol-message-formats), and their methods. */
+/** Codes of the authentication requests, and their methods (PostgreSQL's manual, Message Formats). */
 const OK = 0
 const SASL = 10
 const SASL_CONTINUE = 11
@@ -42,12 +42,16 @@ const FOREIGN_METHODS = new Map([
 ])
 
 /**
- * Of the iterations of a password's proof, which take this side's time before anything is known of the
- * other: so many took 0.15 s of a whole processor, and a function of 128 MB has a fourteenth of one.
+ * The limit for the iterations of a password's proof. Slotkeeper spends this time before it knows whether the
+ * server is the right one. This number of iterations took 0.15 s of a whole processor, and a function with
+ * 128 MB has a fourteenth of a processor.
  */
 const MOST_ITERATIONS = 1_000_000
 
-/** Looks at each authentication request before it is answered. Throws `LoginRefused`. */
+/**
+ * Checks each authentication request before the driver answers it.
+ * @throws LoginRefused from the function that it returns
+ */
 export function createLoginGuard({
   methods,
   requireBinding = false,
@@ -57,16 +61,25 @@ export function createLoginGuard({
   const meet = (method: Method) => {
     met = method
     if (methods && !methods.includes(method)) {
-      throw new LoginRefused('demand', `it asks for ${method}, and not for ${methods.join(', ')}`)
+      throw new LoginRefused(
+        'demand',
+        `the server asks for ${method}, not for ${methods.join(', ')}`,
+      )
     }
     if (requireBinding && method !== 'scram-sha-256') {
-      throw new LoginRefused('demand', `it asks for ${method}, which knows no channel binding`)
+      throw new LoginRefused(
+        'demand',
+        `the server asks for ${method}, which has no channel binding`,
+      )
     }
   }
   const letIn = () => {
     if (met === 'none') meet('none')
     if (met === 'scram-sha-256' && !proven) {
-      throw new LoginRefused('demand', 'it lets in without the proof that it knows the password')
+      throw new LoginRefused(
+        'demand',
+        'the server accepts the login without proving that it knows the password',
+      )
     }
   }
   return (code, data) => {
@@ -86,7 +99,7 @@ export function createLoginGuard({
       default:
         throw new LoginRefused(
           'method',
-          `it asks for ${FOREIGN_METHODS.get(code) ?? `method ${code}`}`,
+          `the server asks for ${FOREIGN_METHODS.get(code) ?? `method ${code}`}`,
         )
     }
   }
@@ -95,10 +108,10 @@ export function createLoginGuard({
 function refuseMechanisms(data: Buffer, requireBinding: boolean): void {
   const offered = data.toString('latin1').split('\0').filter(Boolean)
   if (!offered.some((name) => /^SCRAM-SHA-256(-PLUS)?$/.test(name))) {
-    throw new LoginRefused('method', `it asks for ${offered.join(', ')}`)
+    throw new LoginRefused('method', `the server asks for ${offered.join(', ')}`)
   }
   if (requireBinding && !offered.includes('SCRAM-SHA-256-PLUS')) {
-    throw new LoginRefused('demand', 'it offers no channel binding')
+    throw new LoginRefused('demand', 'the server offers no channel binding')
   }
 }
 

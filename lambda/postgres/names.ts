@@ -1,7 +1,10 @@
-/** What `\ooo` and `\\` stand for in PostgreSQL's escape format of bytes. */
+/** One `\ooo` or `\\` in PostgreSQL's escape format for bytes. */
 const ESCAPED = /\\(\\|[0-7]{3})/
 
-/** PostgreSQL's `LATIN1` to `LATIN10` by the part of ISO 8859 that each is (its manual, Character Set Support). */
+/**
+ * The part of ISO 8859 for each of PostgreSQL's `LATIN1` to `LATIN10` that has another number (Character Set
+ * Support).
+ */
 const LATIN_PARTS: Record<string, number> = { 5: 9, 6: 10, 7: 13, 8: 14, 9: 15, 10: 16 }
 
 const OTHER_ENCODINGS: Record<string, string> = {
@@ -15,17 +18,17 @@ const OTHER_ENCODINGS: Record<string, string> = {
 }
 
 /**
- * The SQL for a name's bytes, escaped to ASCII. `namesend` gives them as they are stored, because the
- * connection's `client_encoding` is SQL_ASCII.
+ * The SQL for the bytes of a name, escaped to ASCII. `namesend` returns the bytes as they are stored, because
+ * the connection's `client_encoding` is SQL_ASCII.
  */
 export function nameBytes(column: string): string {
   return `encode(namesend(${column}), 'escape')`
 }
 
 /**
- * Reads what `nameBytes` selected. Roles and databases belong to all databases of a server, and a name keeps the
- * bytes that it was made with, whatever encoding the database has that it is read in. So what is valid
- * UTF-8 is UTF-8, since a name may have come from anywhere; the rest is in the encoding of this database.
+ * Reads what `nameBytes` selected. All databases of a server share the roles and the names of databases. A
+ * name keeps the bytes that it was created with, whatever the encoding of the database that it is read in. So
+ * a name that is valid UTF-8 is read as UTF-8, and any other name in the encoding of this database.
  * @param serverEncoding as PostgreSQL names it, for example `LATIN1`
  */
 export function readName(escaped: string, serverEncoding: string): string {
@@ -46,7 +49,7 @@ function* bytesOf(escaped: string): Generator<number> {
   }
 }
 
-/** The name that the WHATWG's Encoding standard has for it; bytes of one it lacks are read as windows-1252. */
+/** The label of the encoding in the WHATWG Encoding standard, or windows-1252 if the standard lacks it. */
 function labelOf(serverEncoding: string): string {
   const [, family = '', number = ''] = /^(LATIN|ISO_8859_|WIN)(\d+)$/.exec(serverEncoding) ?? []
   const known = OTHER_ENCODINGS[serverEncoding]

@@ -1,7 +1,7 @@
 import type { Credentials } from '../core/credentials.ts'
 import { messageOf } from '../errors.ts'
 
-/** The server did not answer in time: it was not reached, or it was, and said nothing. */
+/** The server did not answer in time. `reached` tells whether the connection was established. */
 export class NoAnswer extends Error {
   readonly reached: boolean
 
@@ -11,12 +11,13 @@ export class NoAnswer extends Error {
   }
 }
 
-/** What answered the request for TLS is neither of the two letters that PostgreSQL answers it with. */
+/** The answer to the request for TLS is neither of the two letters that PostgreSQL sends, S or N. */
 export class StrangeAnswer extends Error {}
 
 /**
- * What mends a connection that did not come about or was lost, by the socket's code. Each sends its
- * reader to where the fault is: security groups drop what they do not let through, and refuse nothing.
+ * What to do about a connection that could not be opened, by the socket's code. Each text points to where the
+ * fault is. For example, a security group drops what it does not allow, so a refusal (ECONNREFUSED) never
+ * comes from one.
  */
 const REMEDIES: Record<string, string> = {
   ENOTFOUND:
@@ -25,24 +26,24 @@ const REMEDIES: Record<string, string> = {
   ECONNREFUSED:
     'Nothing takes connections there: check that the server runs, the host name and the port.',
   ECONNRESET:
-    'The other side hung up: check that the server runs, and what stands on the way, such as a tunnel whose far end leads nowhere.',
-  EHOSTUNREACH: 'There is no way there: check the route tables of the subnets, or the VPN.',
-  ENETUNREACH: 'There is no way there: check the route tables of the subnets, or the VPN.',
+    'The other side closed the connection: check that the server runs, and anything in between, such as a tunnel whose far end leads nowhere.',
+  EHOSTUNREACH: 'There is no route to it: check the route tables of the subnets, or the VPN.',
+  ENETUNREACH: 'There is no route to it: check the route tables of the subnets, or the VPN.',
   ETIMEDOUT: 'Check that the server runs, the security groups and the subnets.',
 }
 REMEDIES.EPIPE = REMEDIES.ECONNRESET as string
 
-/** Of a Unix socket, whose name is a folder and a port. */
+/** The same for a Unix socket, which is named by a folder and a port. */
 const SOCKET_REMEDIES: Record<string, string> = {
   ENOENT:
     'No server has its socket there: check the folder (unix_socket_directories) and the port.',
-  ENOTDIR: 'That is not a folder: expected the one of unix_socket_directories.',
-  ECONNREFUSED: 'The socket is one that a server has left behind: start the server.',
+  ENOTDIR: 'That is not a folder: expected the folder in unix_socket_directories.',
+  ECONNREFUSED: 'A stopped server left the socket behind: start the server.',
   EACCES: 'This user may not use it: check the permissions of the folder and of the socket.',
-  EINVAL: 'The name is longer than a socket may have: use a shorter one, or TCP.',
+  EINVAL: 'The name is too long for a socket: use a shorter one, or TCP.',
 }
 
-/** A sentence for the reader: what did not work, and what to look at. */
+/** The error text for a connection that could not be opened: what failed, and what to check. */
 export function networkFailure(error: unknown, { host, address, port }: Credentials): string {
   const where = address === undefined ? `${host}:${port}` : `${host}:${port} at ${address}`
   return `no connection with ${where}: ${messageOf(error)}. ${remedyOf(error, host)}`
@@ -53,7 +54,7 @@ function remedyOf(error: unknown, host: string): string {
     return 'Check host and port: what answers there is not PostgreSQL, or it could not start a process for the connection.'
   }
   if (error instanceof NoAnswer && error.reached) {
-    return 'The connection stands, but the server says nothing: check that it is not stopped or overloaded, and that it is PostgreSQL which listens there.'
+    return 'The connection is open, but the server does not answer: check that it is not stopped or overloaded, and that PostgreSQL listens there.'
   }
   const code = String((error as { code?: unknown }).code)
   const remedy = host.startsWith('/') ? SOCKET_REMEDIES[code] : REMEDIES[code]
@@ -62,7 +63,7 @@ function remedyOf(error: unknown, host: string): string {
   )
 }
 
-/** The driver's error for a stream that ended has a text only, as has any of its own. */
+/** The driver's error for a stream that ended has no code, like all of the driver's own errors. */
 function isHangUp(error: unknown): boolean {
   return error instanceof Error && !(error instanceof NoAnswer) && !('code' in error)
 }

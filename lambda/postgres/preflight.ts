@@ -8,17 +8,17 @@ import { FIND_HOLDERS, holdersSchema } from './locks.ts'
 import { explainRefusal, FIND_MISSING, lacking, missingSchema } from './rights.ts'
 
 /**
- * All that has to be known before the first session is ended, in one message: that PL/pgSQL runs at all, which rights
- * the role lacks, and which sessions hold what would be lost with them.
+ * Everything that must be known before the first session is ended, in one message: whether PL/pgSQL runs at
+ * all, which rights the role lacks, and which sessions hold something that would be lost with them.
  */
 const LOOK_AHEAD = `do $slotkeeper$ begin end $slotkeeper$; ${FIND_MISSING}; ${FIND_HOLDERS}`
 
 const answerSchema = v.strictTuple([v.array(v.unknown()), missingSchema, holdersSchema])
 
 /**
- * Looks at what ending sessions needs. A mode that only observes does so too, and so tells on its first day what
- * reaping would stumble over.
- * @throws SlotkeeperError of kind `rights` that names each missing grant; nothing was ended then
+ * Checks everything that a reap needs. Mode `observe` checks it too, so it reports from the first day on what
+ * would make a reap fail.
+ * @throws SlotkeeperError of kind `rights` that names each missing grant; no session was ended then
  */
 export async function preflight(link: Link, timeoutMs: number): Promise<Holders> {
   let answer: unknown
@@ -32,13 +32,13 @@ export async function preflight(link: Link, timeoutMs: number): Promise<Holders>
   return holders
 }
 
-/** From PostgreSQL 18 on a `dynamic_library_path` without `$libdir` hides PL/pgSQL too (dfmgr.c). */
+/** From PostgreSQL 18 on, a `dynamic_library_path` without `$libdir` hides PL/pgSQL too (dfmgr.c). */
 function withoutLibrary(error: unknown): SlotkeeperError | undefined {
   if (!(error instanceof SlotkeeperError && error.cause instanceof DatabaseError)) return undefined
   if (error.cause.code !== '58P01') return undefined
   return new SlotkeeperError(
     'query',
-    `PL/pgSQL can't be loaded, so nothing was ended: ${error.message} Where dynamic_library_path is set for the role or the database, add $libdir to it.`,
+    `PL/pgSQL can't be loaded, so nothing was ended: ${error.message} If dynamic_library_path is set for the role or the database, add $libdir to it.`,
     { cause: error },
   )
 }

@@ -8,50 +8,54 @@ import type { Link } from './connect.ts'
 import { SETTLE_MS, settle } from './settle.ts'
 import { arraysOf } from './victims.ts'
 
-/** Spent by the server on the first and the last statement, and on the way, ms. */
+/** Allowance for the network, and for the server before the first signal and after the last one, ms. */
 const MARGIN_MS = 1_000
 
-/** In less time nobody is signalled, ms. */
+/** With less time than this, no session is signalled, ms. */
 export const LEAST_REAP_MS = SETTLE_MS + MARGIN_MS
 
 /**
- * A look that took longer than this was interrupted, and is taken again with twice the time, ms, so
- * that a slow server gets its turn. It goes through the entry of every connection there may be,
- * 0.1 us each where nothing disturbs it.
+ * A check of a session that takes longer than this was interrupted, ms. It is repeated with twice the time,
+ * so that a slow server succeeds in the end. A check goes through the entry of every possible connection,
+ * which takes 0.1 us each if nothing interrupts it.
  */
-const UNINTERRUPTED_LOOK_MS = 0.06
-const UNINTERRUPTED_LOOK_MS_PER_SLOT = 0.00015
+const UNINTERRUPTED_CHECK_MS = 0.06
+const UNINTERRUPTED_CHECK_MS_PER_SLOT = 0.00015
 
 const NONE = "'{}'"
 const LOCKS = "array(select l.pid from pg_locks l where l.locktype = 'advisory' and l.granted)"
 const SLOTS = 'array(select s.active_pid from pg_replication_slots s)'
 
 /**
- * A loop inside the server, so that only microseconds lie between the look at a session and its
- * signal. A DO block also runs on a read replica and needs nothing installed. Within:
- * - `pg_stat_clear_snapshot`, because the statistics views are frozen for a transaction;
- * - look, comparison and signal in one statement, because each statement of PL/pgSQL takes its time;
- * - the wait event, because a session that has received its next query says `idle` until it begins
- *   it. This function reads it from the process itself, not from the look (pgstatfuncs.c), and last:
- *   what is left until the signal are microseconds;
- * - the look is taken again where this process was not on the processor in the middle of it: a
- *   session can do a whole transaction meanwhile;
- * - the block with EXCEPTION, because a refusal (42501) would end the whole loop;
- * - advisory locks and replication slots are read once, before the loop, and only where one could be new: a
- *   session that is found unchanged and idle began no statement since the snapshot, so it took none since;
- * - an instant of the server's clock at which it stops, for a server that stalls before the loop or in
- *   it, and wakes after the sweep gave up.
- * Nothing follows the last signal that could fail and take the outcomes along. They leave the block as a
- * setting of this one transaction, since DO returns nothing; SET and SHOW need no right to any function.
- * `to_timestamp` gives the microseconds back exactly until the year 2106.
+ * The loop runs inside the server, so that only microseconds pass between the check of a session and its
+ * signal. A DO block also runs on a read replica, and needs nothing installed. Its parts, and why they are
+ * there:
+ * - `pg_stat_clear_snapshot`: within a transaction, the statistics views are frozen.
+ * - One statement reads, compares and signals, because each statement of PL/pgSQL takes time.
+ * - The wait event: a session that has received its next query still shows `idle` until it begins the query.
+ *   `pg_stat_get_backend_wait_event` reads the process itself, not the frozen statistics (pgstatfuncs.c). It
+ *   comes last, so only microseconds pass between it and the signal.
+ * - The repeated check: if this process lost the processor in the middle of a check, the session could run a
+ *   whole transaction meanwhile.
+ * - The block with EXCEPTION: without it, one refusal (42501) would end the whole loop.
+ * - Advisory locks and replication slots are read once, before the loop, and only if a session could have a
+ *   new one. A session that is unchanged and idle began no statement since the snapshot, so it took neither
+ *   since then.
+ * - `stop_at`, by the server's clock: a server may stall before or in the loop, and go on after the sweep
+ *   gave up.
+ * After the last signal, no statement can fail and lose the outcomes. The outcomes leave the block as a
+ * setting of this transaction, because DO returns nothing. SET and SHOW need no right to any function.
+ * `to_timestamp` restores the microseconds exactly until the year 2106.
+ * @param victims as `arraysOf` writes them
+ * @param stopAtMs by the server's clock, ms since the epoch
  */
 const REAP = (victims: string, stopAtMs: number, looksForHolders: boolean) => `
 do $slotkeeper$
 #variable_conflict error
 declare
   stop_at constant timestamptz := to_timestamp(${stopAtMs / 1000});
-  look_time constant interval := interval '${UNINTERRUPTED_LOOK_MS} ms'
-    + interval '${UNINTERRUPTED_LOOK_MS_PER_SLOT} ms' * current_setting('max_connections')::int;
+  check_time constant interval := interval '${UNINTERRUPTED_CHECK_MS} ms'
+    + interval '${UNINTERRUPTED_CHECK_MS_PER_SLOT} ms' * current_setting('max_connections')::int;
   locks constant int[] := ${looksForHolders ? LOCKS : NONE};
   slots constant int[] := ${looksForHolders ? SLOTS : NONE};
   outcomes jsonb[] := '{}';
@@ -59,7 +63,7 @@ declare
   victim record;
   fate text;
   patience interval;
-  looked_at timestamptz;
+  checked_at timestamptz;
   detail text;
 begin
   for victim in
@@ -72,10 +76,10 @@ begin
       ) k on k.pid = v.pid
   loop
     outcome := null;
-    patience := look_time;
+    patience := check_time;
     while outcome is null and clock_timestamp() < stop_at loop
       begin
-        looked_at := clock_timestamp();
+        checked_at := clock_timestamp();
         perform pg_stat_clear_snapshot();
         select
           case
@@ -95,7 +99,7 @@ begin
                   )
                 end is distinct from 'ClientRead'
               then 'changed'
-            when clock_timestamp() > looked_at + patience then 'interrupted'
+            when clock_timestamp() > checked_at + patience then 'interrupted'
             when case victim.action
                 when 'cancel' then pg_cancel_backend(a.pid)
                 else pg_terminate_backend(a.pid)
@@ -141,11 +145,11 @@ const reapedSchema = v.strictTuple([
   v.strictTuple([v.object({ 'slotkeeper.outcomes': outcomesText })]),
 ])
 /**
- * Ends each session that still is what the snapshot showed, and looks whether it is gone.
- * @param timeoutMs for all of it; signalling stops early enough to tell what was done
- * @param nowMs by the server's clock, ms since the epoch
- * @returns one outcome for each verdict, in their order. Where the statement as a whole got no
- *   answer nobody knows which sessions it ended, and that is what the outcomes say.
+ * Ends each session that is still as the snapshot showed it, and checks that it is gone.
+ * @param timeoutMs for the whole reap; the signals stop early enough for the outcomes to arrive
+ * @param nowMs the server's clock now, ms since the epoch
+ * @returns one outcome for each verdict, in their order. If the statement as a whole got no answer, it is not
+ *   known which sessions it ended, and the outcomes say so.
  */
 export async function reap(
   link: Link,
@@ -161,7 +165,10 @@ export async function reap(
     const answer = readAnswer(reapedSchema, await link.query(sql, timeoutMs))
     outcomes = answer[1][0]['slotkeeper.outcomes']
     if (outcomes.length !== verdicts.length) {
-      throw new SlotkeeperError('query', 'the server told of other sessions than it was asked for.')
+      throw new SlotkeeperError(
+        'query',
+        'the server returned outcomes for other sessions than it was asked to end.',
+      )
     }
   } catch (error) {
     if (!(error instanceof SlotkeeperError)) throw error
@@ -170,14 +177,21 @@ export async function reap(
   return settle(link, verdicts, outcomes, timeoutMs - (performance.now() - started))
 }
 
-/** An `active` session may take a lock or a slot at any time, and the snapshot may not have looked for any. */
+/**
+ * Whether the session may hold something that the snapshot does not show. An `active` session may take a lock
+ * or a slot at any time. For any session, the sweep may not have read the holders.
+ */
 function mayHoldUnseen({ session }: ReapVerdict): boolean {
   const { state, advisoryLock, replicationSlot } = session
   return state === 'active' || advisoryLock === null || replicationSlot === null
 }
 
-/** SQLSTATE 08006 is PostgreSQL's own for a connection that failed. */
+/** SQLSTATE 08006 is PostgreSQL's code for a failed connection (connection_failure). */
 function inDoubt({ cause, message }: SlotkeeperError): Outcome {
   const sqlstate = (cause instanceof DatabaseError && cause.code) || '08006'
-  return { outcome: 'refused', sqlstate, message: `it may have been ended or not: ${message}` }
+  return {
+    outcome: 'refused',
+    sqlstate,
+    message: `the session may have been ended or not: ${message}`,
+  }
 }

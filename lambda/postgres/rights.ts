@@ -6,9 +6,9 @@ import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
 
 /**
- * What the statements of a sweep call and read. As PostgreSQL comes, everybody may; hardened servers take these
- * rights from PUBLIC, and in each database apart. A view's functions count as the reader's own calls. Operators
- * stand for functions too, which nobody revokes.
+ * What the statements of a sweep call and read. By default PUBLIC has these rights. Hardened servers revoke
+ * them from PUBLIC, separately in each database. PostgreSQL checks the functions in a view against the
+ * reader's rights. Operators call functions too, but administrators do not revoke those.
  */
 export const FUNCTIONS = [
   'array_to_json(anyarray)',
@@ -55,8 +55,10 @@ export const RELATIONS = [
 const values = (texts: readonly string[]) => texts.map((text) => `('${text}')`).join(', ')
 
 /**
- * Asks with as few functions as can be, since it is asked where functions are forbidden.
- * @param grantee as the first argument of PostgreSQL's `has_…_privilege`, or none for the role itself
+ * The SQL that finds the missing rights. It calls as few functions as possible, because it runs where
+ * functions are forbidden.
+ * @param grantee the first argument of PostgreSQL's `has_…_privilege` and a comma, or empty for the role
+ *   itself
  */
 const findMissing = (grantee = '') => `
 select 'EXECUTE ON FUNCTION pg_catalog.' || f.name as missing from (values ${values(FUNCTIONS)}) f(name)
@@ -69,14 +71,14 @@ select 'USAGE ON SCHEMA pg_catalog' where not has_schema_privilege(${grantee}'pg
 union all
 select 'USAGE ON LANGUAGE plpgsql' where not has_language_privilege(${grantee}'plpgsql', 'usage')`
 
-/** What a sweep needs and its role may not use, in the database of the connection. */
+/** Finds the rights that a sweep needs and its role lacks, in the connected database. */
 export const FIND_MISSING = findMissing()
-/** What a sweep needs and not everybody may use there. */
+/** Finds the rights that a sweep needs and PUBLIC lacks, in the connected database. */
 export const FIND_REVOKED = findMissing("'public', ")
-/** What a sweep needs and another role may not use there. */
+/** Finds the rights that a sweep needs and another role lacks, in the connected database. */
 export const findMissingOf = (role: string) => findMissing(`${escapeLiteral(role)}, `)
 
-/** Asked apart: without this right PostgreSQL finds no type, and the other question is refused. */
+/** A separate statement: without this right PostgreSQL finds no type, and refuses `FIND_MISSING`. */
 const FIND_MISSING_SCHEMA = `
 select 'USAGE ON SCHEMA pg_catalog' as missing where not has_schema_privilege('pg_catalog', 'usage')`
 
@@ -87,7 +89,8 @@ export const missingSchema = v.pipe(
 )
 
 /**
- * The error with the grants in it that mend it, where it is a refusal for want of a right (42501).
+ * If the error is a refusal for a missing right (42501), returns an error that names the grants to give.
+ * Otherwise returns the same error.
  */
 export async function explainRefusal(
   link: Link,
@@ -105,12 +108,12 @@ export async function explainRefusal(
     const missing = schema.length > 0 ? schema : await ask(FIND_MISSING)
     return missing.length > 0 ? lacking(link.role, missing, error) : error
   } catch {
-    // Where this look is refused as well, the server's first word is the best there is.
+    // If the server refuses this statement too, its first error is the best one there is.
     return error
   }
 }
 
-/** The error that names the grants. */
+/** The error that names the grants to give. `missing` lists rights as GRANT takes them. */
 export function lacking(role: string, missing: string[], cause?: SlotkeeperError): SlotkeeperError {
   const grants = missing.map((right) => `GRANT ${right} TO ${escapeIdentifier(role)};`)
   return new SlotkeeperError(
@@ -120,25 +123,26 @@ export function lacking(role: string, missing: string[], cause?: SlotkeeperError
   )
 }
 
-/** What a role has of another one whose rights it may not use. */
+/** A role's membership in another role, and what decides whether it can use the rights of that role. */
 export type Membership = {
   role: string
   /** As `server_version_num`. */
   serverVersion: number
-  /** Member of the other one, directly or not. */
+  /** Whether it is a member of the other role, directly or indirectly. */
   isMember: boolean
-  /** False where the role has NOINHERIT. */
+  /** False if the role has NOINHERIT. */
   inherits: boolean
 }
 
-/** The statements after which the role may use the rights of another one. */
+/** The statements that let the role use the rights of the other role. */
 export function grantUsable(
   other: string,
   { role, serverVersion, isMember, inherits }: Membership,
 ): string {
   const to = escapeIdentifier(role)
   const grant = `GRANT ${other} TO ${to}`
-  // Without the option a grant that is repeated changes nothing, and a new one inherits as the role does.
+  // Without the option, a repeated grant changes nothing, and a new grant inherits only if the role has
+  // INHERIT.
   if (serverVersion >= PG_16) {
     return isMember || !inherits ? `${grant} WITH INHERIT TRUE;` : `${grant};`
   }
@@ -147,7 +151,7 @@ export function grantUsable(
   return isMember ? inherit : `${grant}; ${inherit}`
 }
 
-/** Names the grant that is missing, and never one that the role has already. */
+/** The error of kind `blind`. It names the missing grant, and never a grant that the role already has. */
 export function blind(
   role: string,
   look: Omit<Membership, 'role'> & { isMonitor: boolean },

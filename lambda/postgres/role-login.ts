@@ -10,18 +10,18 @@ import type { Tls } from './tls.ts'
 const STATEMENT_MS = 5_000
 const LOGIN_MS = 10_000
 
-/** What a server knows of a role that decides on its login. */
+/** The attributes of a role that decide whether it can log in. */
 export type LoginFacts = {
   canLogin: boolean
-  /** Its password is past `VALID UNTIL`. */
+  /** `VALID UNTIL` of its password has passed. */
   expired: boolean
-  /** -1 where there is none. */
+  /** -1 if there is none. */
   connectionLimit: number
-  /** Member of `rds_iam`, which takes IAM tokens and no password. */
+  /** It is a member of `rds_iam`, so it logs in with IAM tokens and not with a password. */
   byToken: boolean
 }
 
-/** What keeps the role from logging in, each with the statement that mends it. */
+/** Everything that keeps the role from logging in, each with the statement that fixes it. */
 export function obstacles(role: string, auth: 'secret' | 'iam', facts: LoginFacts): string[] {
   const name = escapeIdentifier(role)
   const { canLogin, expired, connectionLimit, byToken } = facts
@@ -30,7 +30,7 @@ export function obstacles(role: string, auth: 'secret' | 'iam', facts: LoginFact
     ...(expired && auth === 'secret'
       ? [`Its password has expired: ALTER ROLE ${name} VALID UNTIL 'infinity';`]
       : []),
-    // One may still be held by an environment of the function that was discarded.
+    // A discarded execution environment of the function may still hold one connection.
     ...(connectionLimit === 0 || connectionLimit === 1
       ? [
           `Its CONNECTION LIMIT is ${connectionLimit}, and it needs 2: ALTER ROLE ${name} CONNECTION LIMIT 2;`,
@@ -38,11 +38,11 @@ export function obstacles(role: string, auth: 'secret' | 'iam', facts: LoginFact
       : []),
     ...(byToken && auth === 'secret'
       ? [
-          `It is a member of rds_iam, so that no password is taken: REVOKE rds_iam FROM ${name}; or deploy it with iamUser.`,
+          `It is a member of rds_iam, so the server accepts no password: REVOKE rds_iam FROM ${name}; or deploy it with iamUser.`,
         ]
       : []),
     ...(!byToken && auth === 'iam'
-      ? [`It is no member of rds_iam: GRANT rds_iam TO ${name};`]
+      ? [`It is not a member of rds_iam: GRANT rds_iam TO ${name};`]
       : []),
   ]
 }
@@ -75,9 +75,10 @@ async function readFacts(admin: Link, role: string): Promise<LoginFacts> {
 }
 
 /**
- * Logs in as the role, by the ways that a sweep has.
- * @returns why that could not be tried, where the server is full: that is no fault of the role
- * @throws SlotkeeperError that says what keeps the role out, and what to do
+ * Logs in as the role, in each way that a sweep would try.
+ * @returns if the server is full, why the login was not tested; a full server does not show a problem of the
+ *   role
+ * @throws SlotkeeperError that says what keeps the role from logging in, and what to do
  */
 export async function checkPassword(
   admin: Link,
@@ -94,21 +95,26 @@ export async function checkPassword(
     if (!(error instanceof SlotkeeperError)) throw error
     if (error.kind === 'exhausted') return `the login was not tried: ${error.message}`
     const found = obstacles(role, 'secret', await readFacts(admin, role))
-    throw refusal(role, found.length > 0 ? found : unseen(error), error)
+    throw refusal(role, found.length > 0 ? found : passwordRemedy(error), error)
   }
 }
 
-/** As far as it can be told without a token: the function that makes the role may sign none. */
+/**
+ * Checks what can be checked without a token, because the function that creates the role may not sign one.
+ * @throws SlotkeeperError that says what keeps the role from logging in, and what to do
+ */
 export async function checkToken(admin: Link, role: string): Promise<void> {
   const found = obstacles(role, 'iam', await readFacts(admin, role))
   if (found.length > 0) throw refusal(role, found)
 }
 
-/** A role that was there before keeps its password, which nobody can read. */
-function unseen({ kind }: SlotkeeperError): string[] {
+/**
+ * A role that existed before keeps its password, which can't be read. So a wrong password is only a guess.
+ */
+function passwordRemedy({ kind }: SlotkeeperError): string[] {
   return kind === 'authentication'
     ? [
-        'The role may have been there before, with another password than the secret has: set it to that (in psql, \\password), or correct the secret.',
+        'The role may have existed before with another password than the one in the secret: set the password of the role to that of the secret (in psql, \\password), or correct the secret.',
       ]
     : []
 }

@@ -6,36 +6,44 @@ import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
 import { FIND_REVOKED, findMissingOf, lacking, missingSchema } from './rights.ts'
 
-/** What the role is for, and where. */
+/** The role to create, and the server that it is for. */
 export type RoleRequest = {
   role: string
   /** As `server_version_num`. */
   serverVersion: number
-  /** RDS and Aurora: roles of the service stand for attributes that only a superuser gives. */
+  /**
+   * RDS or Aurora. There a role such as `rds_replication` replaces an attribute that only a superuser may
+   * set.
+   */
   onRds: boolean
   /** `iam`: the role logs in with IAM tokens. */
   auth: 'secret' | 'iam'
   /**
-   * False where the role exists with NOINHERIT, or has a grant WITH INHERIT FALSE: it then may not use what it
-   * is granted. @default true
+   * False if the role exists with NOINHERIT or has a grant WITH INHERIT FALSE: it then can't use what it is
+   * granted.
+   * @default true
    */
   inherits?: boolean
-  /** Rights that a sweep needs and that a hardened server took from PUBLIC, as GRANT takes them. @default none */
+  /**
+   * Rights that a sweep needs and that a hardened server revoked from PUBLIC, as GRANT takes them. @default
+   * none
+   */
   revoked?: string[]
 }
 
-/** One statement, safe to run again. */
+/** One statement, which is safe to repeat. */
 export type Grant = {
   sql: string
-  /** What it lets the role do, for people. */
+  /** What it lets the role do, as a text for people. */
   purpose: string
-  /** Without it the sweep can't do its job; else it does without a way in. */
+  /** True if no sweep works without it. False if the sweep only loses a way to connect to a full server. */
   essential: boolean
 }
 
 /**
- * The least role: it sees all sessions, signals those of other roles, and gets in when the server is
- * full. Only adds: what a person made of the role stays. The role itself is made by `createRole`.
+ * The statements that give a role the least rights that a sweep needs: to see all sessions, to signal
+ * sessions of other roles, and to connect when the server is full. They only add rights, so a person's
+ * changes to the role stay. `createRole` creates the role itself.
  */
 export function grants({
   role,
@@ -47,7 +55,7 @@ export function grants({
 }: RoleRequest): Grant[] {
   const to = escapeIdentifier(role)
   const grant = (name: string, purpose: string, essential: boolean): Grant => ({
-    // Before 16 the role decides for all of its grants, from 16 on each grant for itself.
+    // Before 16 the role's INHERIT applies to all of its grants. From 16 on each grant has its own option.
     sql: `GRANT ${name} TO ${to}${inherits || serverVersion < PG_16 ? '' : ' WITH INHERIT TRUE'};`,
     purpose,
     essential,
@@ -77,7 +85,7 @@ export function grants({
   ]
 }
 
-/** Makes the role where it is missing, and leaves it alone where it is not. */
+/** The statement that creates the role if it does not exist. An existing role stays as it is. */
 export function createRole(role: string, password?: string): string {
   const login = `CREATE ROLE ${escapeIdentifier(role)} LOGIN${password === undefined ? '' : ` PASSWORD ${escapeLiteral(password)}`};`
   return `DO ${escapeLiteral(`BEGIN
@@ -89,7 +97,9 @@ END`)};`
 
 const STATEMENT_MS = 5_000
 
-/** A right to connect belongs to the database, all others of the list to what is in it. */
+/**
+ * Reads CONNECT separately, because it is a right to the database. The other rights are to objects inside it.
+ */
 const lookAtServer = (role: string) => `
 select
   current_setting('server_version_num')::int as "serverVersion",
@@ -105,7 +115,7 @@ select
   )) as "withoutConnect";
 ${FIND_REVOKED}`
 
-/** What tells which grants a role needs on a server. */
+/** What decides which grants a role needs on a server. */
 export type ServerKind = Required<Omit<RoleRequest, 'role' | 'auth'>>
 
 const serverSchema = v.strictTuple([
@@ -120,7 +130,7 @@ const serverSchema = v.strictTuple([
   missingSchema,
 ])
 
-/** Looks at the server, and in the database of the connection at what is left to PUBLIC. */
+/** Reads the kind of the server, and the rights that PUBLIC lacks in the connected database. */
 export async function readServerKind(link: Link, role: string): Promise<ServerKind> {
   const answer = await link.query(lookAtServer(role), STATEMENT_MS)
   const [[{ withoutConnect, ...server }], missing] = readAnswer(serverSchema, answer)
@@ -128,10 +138,11 @@ export async function readServerKind(link: Link, role: string): Promise<ServerKi
 }
 
 /**
- * Makes the role where it is missing and grants what it needs: all that is essential, or nothing.
- * @param password of a new role; an existing one keeps its own
- * @returns what was refused of the grants that the sweep can do without, in words
- * @throws SlotkeeperError with the server's words where an essential grant was refused
+ * Creates the role if it does not exist, and grants what it needs. If an essential grant fails, nothing is
+ * changed.
+ * @param password for a new role, as a password or a SCRAM verifier; an existing role keeps its own
+ * @returns the errors of refused grants that are not essential, as texts
+ * @throws SlotkeeperError with the server's message if an essential grant was refused
  */
 export async function provide(
   link: Link,
@@ -141,7 +152,7 @@ export async function provide(
   const server = await readServerKind(link, request.role)
   await link.query('BEGIN', STATEMENT_MS)
   try {
-    await run(link, createRole(request.role, password), `role ${request.role} could not be made`)
+    await run(link, createRole(request.role, password), `role ${request.role} could not be created`)
     const refused: string[] = []
     for (const grant of grants({ ...request, ...server })) {
       const refusal = await attempt(link, grant)
@@ -149,18 +160,21 @@ export async function provide(
       if (grant.essential) throw refusal
       refused.push(refusal.message)
     }
-    await holdsRights(link, request.role)
+    await requireRights(link, request.role)
     await link.query('COMMIT', STATEMENT_MS)
     return refused
   } catch (error) {
-    // On a connection that was lost the server does so by itself.
+    // If the connection was lost, the server rolls back by itself.
     await link.query('ROLLBACK', STATEMENT_MS).catch(() => undefined)
     throw error
   }
 }
 
-/** Whoever does not own a function is told of a GRANT on it by no error, and grants nothing. */
-async function holdsRights(link: Link, role: string): Promise<void> {
+/**
+ * GRANT on a function that the administrator does not own only warns, and grants nothing. So this checks the
+ * result.
+ */
+async function requireRights(link: Link, role: string): Promise<void> {
   const answer = await link.query(findMissingOf(role), STATEMENT_MS)
   const [missing] = readAnswer(v.strictTuple([missingSchema]), answer)
   if (missing.length > 0) throw lacking(role, missing)

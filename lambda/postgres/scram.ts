@@ -4,9 +4,9 @@ const SCRAM_ITERATIONS = 4096
 const SCRAM_KEY_BYTES = 32
 
 /**
- * What PostgreSQL stores of a password (RFC 5803: iterations, salt, StoredKey, ServerKey), so that the
- * password itself never reaches the server's log. Passwords beyond ASCII are normalised as SASLprep
- * would for all but rare characters.
+ * The verifier that PostgreSQL stores for a password (RFC 5803: iterations, salt, StoredKey, ServerKey).
+ * Sending it instead of the password keeps the password out of the server's log. Passwords beyond ASCII are
+ * normalised with NFKC, which equals SASLprep except for rare characters.
  */
 export function scramVerifier(password: string, salt = randomBytes(16)): string {
   const salted = pbkdf2Sync(

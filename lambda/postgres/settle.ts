@@ -7,15 +7,15 @@ import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
 import { arraysOf } from './victims.ts'
 
-/** How long a signalled session may take to be gone before it is reported as still there, ms. */
+/** The time that a signalled session has to disappear before it is reported as still there, ms. */
 export const SETTLE_MS = 3_000
-/** Between two looks whether they are gone; the first pause is the shortest, and each next one twice as long, ms. */
+/** The pause between two checks, ms. Each pause is twice as long as the one before, up to the longest. */
 const FIRST_PAUSE_MS = 4
 const LONGEST_PAUSE_MS = 100
-/** A look that takes longer than this is not waited for, ms. */
-const LOOK_MS = 1_000
+/** The least time that a check has for its answer, ms. */
+const CHECK_TIMEOUT_MS = 1_000
 
-/** Those of the signalled sessions that are still there, by their place in the list. */
+/** Finds the signalled sessions that are still there, by their index in the list. */
 const STILL_THERE = (victims: string) => `
 select array_to_json(array(
   select v.place::int - 1
@@ -30,8 +30,10 @@ const stillThereSchema = v.strictTuple([
 ])
 
 /**
- * Waits until the signalled sessions are gone. The waiting is the function's, not the server's: nothing of it
- * can take back what is known.
+ * Waits until the signalled sessions are gone, at most `SETTLE_MS`. The function waits, not the server. So if
+ * the waiting fails, the outcomes that are already known are not lost.
+ * @param leftMs the time left for the reap
+ * @returns the outcomes in the same order; a session that is still there is `refused` with SQLSTATE 00000
  */
 export async function settle(
   link: Link,
@@ -49,7 +51,7 @@ export async function settle(
       await pause(pauseMs)
     }
   } catch (error) {
-    // The server accepted the signals; that the look after them failed does not make it untrue.
+    // The server accepted the signals. That stays true even if the check after them fails.
     if (error instanceof SlotkeeperError) return outcomes
     throw error
   }
@@ -65,7 +67,7 @@ async function stillThere(
 ): Promise<number[]> {
   if (places.length === 0) return []
   const asked = places.map((place) => verdicts[place] as ReapVerdict)
-  const timeoutMs = Math.max(LOOK_MS, until - performance.now())
+  const timeoutMs = Math.max(CHECK_TIMEOUT_MS, until - performance.now())
   const answer = await link.query(STILL_THERE(arraysOf(asked)), timeoutMs)
   const [[{ places: found }]] = readAnswer(stillThereSchema, answer)
   return found.flatMap((index) => places[index] ?? [])

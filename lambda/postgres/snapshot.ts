@@ -6,10 +6,10 @@ import type { Link } from './connect.ts'
 import { backsUp, listens } from './last-query.ts'
 import { nameBytes, readName } from './names.ts'
 
-// One message, so one transaction and one round trip; the second statement is the one look at the
-// sessions. It asks the function below pg_stat_activity, since the view looks roles and databases up by
-// itself and does not tell who is a superuser. Instants travel as epoch text: exact to the microsecond,
-// whatever DateStyle, TimeZone or extra_float_digits the role has set.
+// One message, so one transaction and one round trip. The second statement reads the sessions. It calls the
+// function that pg_stat_activity is built on, because the view joins roles and databases itself and does not
+// show whether a role is a superuser. Times travel as epoch text, which is exact to the microsecond whatever
+// DateStyle, TimeZone or extra_float_digits the role has set.
 const TAKE_SNAPSHOT = `
 select
   current_setting('server_version_num')::int as "serverVersion",
@@ -26,7 +26,7 @@ select
   current_setting('max_connections')::int as max,
   current_setting('superuser_reserved_connections')::int
     + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0)
-    -- Elsewhere than on RDS this is a name that anybody may set to anything.
+    -- Outside RDS, any role may set a parameter of this name to any value.
     + case when exists (select from pg_roles where rolname = 'rds_superuser')
         then coalesce(nullif(current_setting('rds.rds_superuser_reserved_connections', true), '')::int, 0)
         else 0 end
@@ -49,8 +49,8 @@ select
 from pg_stat_get_activity(null) a
 left join pg_roles r on r.oid = a.usesysid
 left join pg_database d on d.oid = a.datid
--- Walsenders between commands are 'idle' as well, and hold no client's slot. A CASE, since for a plain
--- comparison the planner expects one row, and reads pg_database anew for each session.
+-- Walsenders between commands are 'idle' too, but hold no client slot. The CASE is there because for a plain
+-- comparison the planner expects one row, and then reads pg_database again for each session.
 where case a.backend_type when 'client backend' then true end`
 
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
@@ -73,7 +73,7 @@ const headSchema = v.object({
   opened: whole,
 })
 
-/** What a row does not say, or says in another form. */
+/** The fields of a session that a row lacks, or has in another form. */
 type LookedUp = 'ageSeconds' | 'transactionSeconds' | 'client' | 'advisoryLock' | 'replicationSlot'
 
 type Row = Omit<Session, LookedUp> & {
@@ -90,7 +90,7 @@ const isSecond = (seconds: number) => seconds >= 0 && seconds < 1e11
 const isTruth = (value: unknown) => typeof value === 'boolean'
 const isTruthOrNull = (value: unknown) => value === null || isTruth(value)
 
-/** Done for thousands of rows a minute, so without a schema library. */
+/** Written without the schema library, because it checks thousands of rows each minute. */
 function isRow(value: unknown): value is Row {
   const row = value as Record<keyof Row, unknown>
   return (
@@ -113,9 +113,11 @@ function isRow(value: unknown): value is Row {
 const snapshotSchema = v.strictTuple([v.strictTuple([headSchema]), v.array(v.custom<Row>(isRow))])
 
 /**
- * Takes one snapshot. Which sessions hold locks and replication slots is another question (`locks.ts`).
- * @throws SlotkeeperError of kind `blind` where the role lacks `pg_read_all_stats`: the columns
- *   that matter are NULL then, and a server full of idle sessions would look healthy
+ * Takes one snapshot. It does not read which sessions hold advisory locks and replication slots; `locks.ts`
+ * does.
+ * @throws SlotkeeperError of kind `blind` if the role lacks `pg_read_all_stats`: the columns that matter are
+ *   then NULL, and a server full of idle sessions would look healthy
+ * @throws SlotkeeperError of kind `forbidden` if a pooler answers instead of the server
  */
 export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snapshot> {
   const [[head], rows] = readAnswer(snapshotSchema, await link.query(TAKE_SNAPSHOT, timeoutMs))
@@ -137,16 +139,18 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
     throw behindPooler(link, server.ownPid)
   }
   if (!seesAll) {
-    // The driver is loaded by now; a static import would load it before the function is asked for anything.
+    // This module imports the driver. The driver is loaded by now; a static import would load it at the cold
+    // start.
     const { blind } = await import('./rights.ts')
     throw blind(ownUser, head)
   }
   const now = Number(at)
-  // A clock that was set back between two stamps gives no negative age.
+  // If the server's clock was set back, the age is 0 and not negative.
   const since = (instant: string | null) =>
     instant === null ? null : Math.max(0, now - Number(instant))
   const name = (escaped: string | null) => escaped && readName(escaped, encoding)
-  // Written out, since copying what is left of a row takes longer than all the rest.
+  // The fields are written out, because copying a row with a rest pattern takes longer than everything else
+  // here.
   const sessions = rows.map(
     (row): Session => ({
       pid: row.pid,
@@ -154,7 +158,8 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
       database: name(row.database),
       application: row.application,
       client: row.client ?? 'local',
-      // A superuser may have switched `track_activities` off for the sweep's own role.
+      // The server's state may be `disabled`: a superuser may have switched `track_activities` off for the
+      // sweep's role.
       state: row.pid === server.ownPid ? 'active' : row.state,
       backendStart: row.backendStart,
       stateChange: row.stateChange,
@@ -173,12 +178,12 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
 }
 
 /**
- * A pooler answers the login by itself, and may pass over the settings that a sweep asks for. What it sends to
- * the server next may run in another session.
+ * A pooler answers the login itself, and may ignore the settings that a sweep asks for. It may run the next
+ * statement in another session of the server.
  */
 function behindPooler({ server, processId }: Link, ownPid: number): SlotkeeperError {
   return new SlotkeeperError(
     'forbidden',
-    `${server} is a pooler, not a server: its login named process ${processId}, and process ${ownPid} answers. Nothing was ended. Name the server's own endpoint and port.`,
+    `${server} is a pooler, not a server: its login named process ${processId}, but process ${ownPid} answers. Nothing was ended. Name the server's own endpoint and port.`,
   )
 }

@@ -4,8 +4,9 @@ import type { ConnectionOptions } from 'node:tls'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 
 /**
- * `ca` is PEM text. Without `verifyName` the chain is verified and the host name is not. With
- * `requireBinding` only a login that is tied to the TLS connection will do.
+ * How to use TLS, or false for a connection without TLS. `ca` is PEM text. Without `verifyName`, the chain is
+ * verified but the host name is not. With `requireBinding`, only a login that is tied to the TLS connection
+ * is accepted.
  */
 export type Tls =
   | false
@@ -14,7 +15,10 @@ export type Tls =
       'cert' | 'key' | 'passphrase' | 'crl' | 'minVersion' | 'maxVersion'
     >)
 
-/** The certificate is held to the host's name, wherever it is reached. */
+/**
+ * The options for Node.js. The certificate must be for `host`, even if the connection goes to another
+ * address.
+ */
 export function tlsOptions(
   { verifyName, requireBinding: _, ...tls }: Exclude<Tls, false>,
   host: string,
@@ -28,13 +32,14 @@ export function tlsOptions(
   }
 }
 
-/** A certificate in PEM form, after the name of its region where it is of one region alone. */
+/** A certificate in PEM form. If it is for one region only, a comment with the region comes before it. */
 const CERTIFICATE = /(?:^# (\S+)\n)?(-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----)/gm
 
 /**
- * The PEM texts of a file of certificate authorities. Each costs a connection its time, so of RDS's
- * 90 only those of the region are taken, and those of no region; all of them where the file knows
- * nothing of the region.
+ * The PEM texts in a file of certificate authorities. Each one makes a connection slower, so of RDS's 90 this
+ * takes only those of the region and those without a region. If the file has none for the region, it takes
+ * all of them.
+ * @throws SlotkeeperError of kind `settings` if the file can't be read or holds no certificate
  */
 export function readCertificates(file: string, region?: string): string[] {
   let text: string

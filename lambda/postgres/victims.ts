@@ -2,8 +2,8 @@ import { escapeLiteral } from 'pg'
 import type { ReapVerdict } from '../core/verdict.ts'
 
 /**
- * What identifies each session, in the form that `unnest` takes: arrays of pid, backend start, state change (both in
- * seconds since the epoch), state and action, all of one length.
+ * What identifies each session, as SQL arguments for `unnest`: arrays of pid, backend start, state change
+ * (both in seconds since the epoch), state and action, all of the same length.
  */
 export function arraysOf(verdicts: ReapVerdict[]): string {
   const array = (type: string, of: (verdict: ReapVerdict) => string | number) =>

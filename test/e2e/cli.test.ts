@@ -315,7 +315,7 @@ test.each([
   [
     'a key that stands twice',
     ['sweep', '--url', url, '--policy', file('e.json', '{"keep": 1, "keep": 2}')],
-    'policy.keep: the key stands twice',
+    'policy.keep: the key occurs twice',
   ],
   [
     'a pattern of SQL',
@@ -326,7 +326,7 @@ test.each([
       '--policy',
       file('f.json', '{"protect": [{"users": ["report_%"]}], "rules": []}'),
     ],
-    'policy.protect[0].users[0]: expected a name or a glob, and this reads as LIKE: write "report_*"',
+    'policy.protect[0].users[0]: expected a name or a glob, but this looks like LIKE: write "report_*"',
   ],
   ['no server', ['sweep'], 'no server given'],
   ['two servers', ['sweep', '--url', url, '--secret-arn', 'x'], 'exclude each other'],

@@ -138,7 +138,7 @@ describe('a context that is not valid is refused, one problem in one line', () =
       expect.objectContaining({
         status: 1,
         stderr: expect.stringMatching(
-          /^slotkeeper: cdk\.json\.context\.slotkeeper\.targets\[0\]\.mode: the key stands twice [^\n]+\n$/,
+          /^slotkeeper: cdk\.json\.context\.slotkeeper\.targets\[0\]\.mode: the key occurs twice [^\n]+\n$/,
         ),
       }),
     )

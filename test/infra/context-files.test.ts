@@ -12,7 +12,7 @@ afterEach(() => rmSync(folder, { recursive: true }))
 
 const protectTwice = '{"targets": [{"policy": {"protect": [1], "protect": [2]}}]}'
 const given = { targets: [{ policy: { protect: [2] } }] }
-const protect = 'slotkeeper.targets[0].policy.protect: the key stands twice in one object'
+const protect = 'slotkeeper.targets[0].policy.protect: the key occurs twice in one object'
 
 test.each<[string, string, string, unknown, string]>([
   [
@@ -34,21 +34,21 @@ test.each<[string, string, string, unknown, string]>([
     'cdk.json',
     '{"context": {"slotkeeper": 1}, "context": {"slotkeeper": 2}}',
     2,
-    'cdk.json.context: the key stands twice',
+    'cdk.json.context: the key occurs twice',
   ],
   [
     'the context, the second without it',
     'cdk.json',
     '{"context": {"slotkeeper": 1}, "context": {}}',
     undefined,
-    'cdk.json.context: the key stands twice',
+    'cdk.json.context: the key occurs twice',
   ],
   [
     'its own key',
     'cdk.json',
     '{"context": {"slotkeeper": 1, "slotkeeper": 2}}',
     2,
-    'cdk.json.context.slotkeeper: the key stands twice',
+    'cdk.json.context.slotkeeper: the key occurs twice',
   ],
 ])('%s', (_, file, json, context, said) => {
   writeFileSync(join(folder, file), json)

@@ -76,7 +76,9 @@ describe.skipIf(pgbouncer === undefined)('PgBouncer', async () => {
     await until(async () => !String((await login()).message).includes('ECONNREFUSED'))
     expect(await login(changes)).toMatchObject({
       kind: 'forbidden',
-      message: expect.stringMatching(/is a pooler, as PgBouncer.*name the server's own endpoint/),
+      message: expect.stringMatching(
+        /is a pooler such as PgBouncer.*name the server's own endpoint/,
+      ),
     })
   })
 })

@@ -72,7 +72,7 @@ describe('the least role', () => {
     expect(await abilities('unmade')).toBeUndefined()
     const nobody = await db.link(app)
     await expect(provide(nobody, { role: 'unmade2', auth: 'secret' }, 'p')).rejects.toThrow(
-      /role unmade2 could not be made.*permission denied/,
+      /role unmade2 could not be created.*permission denied/,
     )
     await nobody.close()
   })
@@ -146,7 +146,11 @@ describe('the custom resource', async () => {
 
   describe('fails where the role can not log in, with the remedy', () => {
     test.each([
-      ['another password', "password 'of a person'", 'with another password than the secret has'],
+      [
+        'another password',
+        "password 'of a person'",
+        'with another password than the one in the secret',
+      ],
       ['NOLOGIN', 'nologin', 'It has no LOGIN: ALTER ROLE "made" LOGIN;'],
       [
         'an expired password',

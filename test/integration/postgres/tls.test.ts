@@ -289,7 +289,7 @@ describe('the login', () => {
       connect({ ...byName, ...trusted }, demanding, 'client', SOON_MS),
     ).rejects.toMatchObject({
       kind: 'authentication',
-      message: expect.stringContaining('knows no channel binding'),
+      message: expect.stringContaining('has no channel binding'),
     })
   })
 
@@ -360,7 +360,7 @@ describe('a client certificate', () => {
       connect(certified, shown('of-a-stranger'), 'client', SOON_MS),
     ).rejects.toMatchObject({
       kind: 'tls',
-      message: expect.stringMatching(/does not take the client certificate.*ssl_ca_file/),
+      message: expect.stringMatching(/does not accept the client certificate.*ssl_ca_file/),
     })
   })
 })

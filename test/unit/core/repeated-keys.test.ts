@@ -59,7 +59,7 @@ describe('a policy', () => {
     expect(parsePolicyText(text)).toEqual({
       ok: false,
       problems: [
-        expect.stringMatching(`^${path.replace(/[.[\]]/g, '\\$&')}: the key stands twice`),
+        expect.stringMatching(`^${path.replace(/[.[\]]/g, '\\$&')}: the key occurs twice`),
       ],
     })
   })
@@ -81,7 +81,7 @@ describe('a secret', () => {
     expect(read).toThrow(
       expect.objectContaining({
         kind: 'credentials',
-        message: expect.stringContaining(`secret arn:x: ${path}: the key stands twice`),
+        message: expect.stringContaining(`secret arn:x: ${path}: the key occurs twice`),
       }),
     )
     expect(read).not.toThrow('hush')

@@ -75,7 +75,7 @@ test.each<[Record<string, string>, string]>([
   [{ SLOTKEEPER_POLICY: '{}' }, 'SLOTKEEPER_POLICY: policy.rules: missing'],
   [{ SLOTKEEPER_POLICY: '{}', SLOTKEEPER_MODE: 'observe' }, 'policy.rules: missing'],
   [{ SLOTKEEPER_POLICY: 'incidnt' }, 'did you mean "incident"?'],
-  [{ SLOTKEEPER_POLICY: `{${rules}, "keep": 1, "keep": 2}` }, 'policy.keep: the key stands twice'],
+  [{ SLOTKEEPER_POLICY: `{${rules}, "keep": 1, "keep": 2}` }, 'policy.keep: the key occurs twice'],
   [{ SLOTKEEPER_TARGET: '' }, 'SLOTKEEPER_TARGET: missing'],
   [{ SLOTKEEPER_MODE: '' }, 'SLOTKEEPER_MODE: missing; expected "reap" or "observe"'],
   [{ SLOTKEEPER_MODE: 'observer' }, 'found "observer" (did you mean "observe"?)'],

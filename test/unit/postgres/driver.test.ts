@@ -307,16 +307,16 @@ test.each<[string, Buffer, string]>([
   ['another protocol', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'), 'an unknown type'],
   ['a message of no length', message('Z', Buffer.from('I'), 0), 'a message of 0 bytes'],
   ['a message of two gigabytes', message('D', int16(1), 2 ** 31), 'a message of 2147483648 bytes'],
-  ['an error without its end', message('E', zero('Sx')), 'a message of errors without its end'],
-  ['a notice without its end', message('N'), 'a message of errors without its end'],
-  ['rows without columns', message('D', int16(1)), 'a row of other columns'],
+  ['an error without its end', message('E', zero('Sx')), 'an error message without its terminator'],
+  ['a notice without its end', message('N'), 'an error message without its terminator'],
+  ['rows without columns', message('D', int16(1)), 'a row with other columns'],
   ['rows of too many columns', message('T', int16(101)), 'rows of 101 columns'],
   ['rows of less than no columns', message('T', int16(-1)), 'rows of -1 columns'],
   ['columns that break off', message('T', int16(9)), 'out of'],
   [
-    'JSON that is none',
+    'JSON column that is not JSON',
     Buffer.concat([rows([['x', 'json']], [['{']]), READY]),
-    'JSON that is none',
+    'JSON column that is not JSON',
   ],
 ])('%s is told by its name', async (_, said, named) => {
   expect(await meet([GREETING, SET, said], takeSnapshot)).toMatchObject({
@@ -329,7 +329,7 @@ test('an answer that does not end is given up for its length, not for the time',
   const notice = message('N', Buffer.concat([zero(`S${'x'.repeat(60_000)}`), Buffer.alloc(1)]))
   expect(await meet([GREETING, SET], takeSnapshot, { lastly: notice })).toMatchObject({
     kind: 'unreachable',
-    message: expect.stringContaining('an answer that does not end'),
+    message: expect.stringContaining('an endless answer'),
   })
 })
 
