@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 /** Tests of what PostgreSQL does itself; the others need one release at most. */
-const ON_EACH_RELEASE = ['test/integration/**/*.test.ts', 'test/e2e/lambda.test.ts']
+const ON_EACH_RELEASE = ['test/integration/**/*.test.ts', 'test/e2e/lambda/*.test.ts']
 
 /** Packages of the majors before the newest, which exist for this platform alone. */
 const earlier = process.platform === 'linux' && process.arch === 'x64' ? [14, 15, 16, 17] : []

@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process'
 import { resolve } from 'node:path'
 import { afterAll, afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
-import type { Report } from '../../lambda/core/report.ts'
-import { startAws } from '../../stand-ins/aws.ts'
-import type { Lambda } from '../../stand-ins/lambda.ts'
-import { entries, SECRET, secretOf, startFunction } from '../support/function.ts'
-import { REAPER_ROLES, testServer, until } from '../support/server.ts'
+import type { Report } from '../../../lambda/core/report.ts'
+import { startAws } from '../../../stand-ins/aws.ts'
+import type { Lambda } from '../../../stand-ins/lambda.ts'
+import { entries, SECRET, secretOf, startFunction } from '../../support/function.ts'
+import { REAPER_ROLES, testServer, until } from '../../support/server.ts'
 
 const db = await testServer({ max_connections: '12', superuser_reserved_connections: '2' })
 const reaper = await db.role('reaper', REAPER_ROLES)
