@@ -5,7 +5,6 @@ import { rootCertificates } from 'node:tls'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { readConnection } from '../../../cli/connection.ts'
-import { readMethods } from '../../../cli/libpq/authentication.ts'
 import { SlotkeeperError } from '../../../lambda/errors.ts'
 import type { Tls } from '../../../lambda/postgres/tls.ts'
 
@@ -281,22 +280,6 @@ test('no password, however it is written, is shown in a usage error or taken for
     }),
     { numRuns: 2000 },
   )
-})
-
-describe('the methods that a login may take', () => {
-  test.each([
-    ['scram-sha-256', ['scram-sha-256']],
-    ['scram-sha-256,md5', ['md5', 'scram-sha-256']],
-    ['!password', ['none', 'md5', 'scram-sha-256']],
-    ['!password,!md5,!none', ['scram-sha-256']],
-    ['none,gss', ['none']],
-  ])('%s', (text, expected) => {
-    expect(readMethods(text)).toEqual(expected)
-  })
-
-  test.each(['gss', 'scram', 'md5,!password', 'md5,md5', 'md5,', '!'])('%s is refused', (text) => {
-    expect(() => readMethods(text)).toThrow(`require_auth: found "${text}"`)
-  })
 })
 
 test('without a database it is the one of the role, and then the one that every server has', async () => {
