@@ -1,11 +1,8 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { App, Validations } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import { AwsSolutionsChecks } from 'cdk-nag'
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { readContext } from '../../infra/context.ts'
 import { addStacks } from '../../infra/stacks.ts'
 
@@ -15,8 +12,6 @@ const one = {
   secretArn: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop-AbCdEf',
   mode: 'observe',
 }
-const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-app-'))
-afterAll(() => rmSync(folder, { recursive: true }))
 
 const contextOf = (...targets: object[]) => ({ targets })
 const example = JSON.parse(readFileSync('cdk.json', 'utf8')).context.slotkeeper
@@ -106,73 +101,6 @@ describe('a context that is not valid is refused, one problem in one line', () =
     ]) {
       expect(() => readContext(contextOf({ ...one, host }), { account })).not.toThrow()
     }
-  })
-
-  test('and the app refuses to synthesize it there', () => {
-    const CDK_CONTEXT_JSON = JSON.stringify({ slotkeeper: example })
-    const run = () =>
-      execFileSync('npx', ['tsx', 'infra/app.ts'], {
-        env: { ...process.env, CDK_CONTEXT_JSON, CDK_DEFAULT_ACCOUNT: '111122223333' },
-        stdio: 'pipe',
-      })
-    expect(run).toThrow('is a placeholder')
-  })
-
-  test('a key that stands twice in the file that the context is from', () => {
-    const twice = JSON.stringify({ ...one, policy: 'incident' }).replace('{', '{"mode":"reap",')
-    const context = { slotkeeper: { targets: [JSON.parse(twice)] } }
-    writeFileSync(join(folder, 'cdk.json'), `{"context": {"slotkeeper": {"targets": [${twice}]}}}`)
-    // From the folder where the CDK's command line finds its files.
-    const run = (given: object) => () =>
-      execFileSync(
-        process.execPath,
-        ['--import', import.meta.resolve('tsx'), resolve('infra/app.ts')],
-        {
-          cwd: folder,
-          env: { ...process.env, CDK_CONTEXT_JSON: JSON.stringify(given) },
-          stdio: 'pipe',
-          encoding: 'utf8',
-        },
-      )
-    expect(run(context)).toThrow(
-      expect.objectContaining({
-        status: 1,
-        stderr: expect.stringMatching(
-          /^slotkeeper: cdk\.json\.context\.slotkeeper\.targets\[0\]\.mode: the key stands twice [^\n]+\n$/,
-        ),
-      }),
-    )
-  })
-
-  test('and a secret of another region than the one it would be deployed to', () => {
-    const run = () =>
-      execFileSync('npx', ['tsx', 'infra/app.ts'], {
-        env: {
-          ...process.env,
-          CDK_CONTEXT_JSON: JSON.stringify({ slotkeeper: contextOf(one) }),
-          CDK_DEFAULT_ACCOUNT: '111122223333',
-          CDK_DEFAULT_REGION: 'us-east-1',
-        },
-        stdio: 'pipe',
-      })
-    expect(run).toThrow('secretArn: the secret is in eu-central-1, the stack in us-east-1')
-  })
-
-  test('the app prints that line and no stack', () => {
-    const run = () =>
-      execFileSync('npx', ['tsx', 'infra/app.ts'], {
-        env: { ...process.env, CDK_CONTEXT_JSON: JSON.stringify({ slotkeeper: { targets: [] } }) },
-        stdio: 'pipe',
-        encoding: 'utf8',
-      })
-    expect(run).toThrow(
-      expect.objectContaining({
-        status: 1,
-        stderr: expect.stringMatching(
-          /^(npm warn.*\n)*slotkeeper: context slotkeeper.targets: [^\n]+\n$/,
-        ),
-      }),
-    )
   })
 })
 

@@ -9,7 +9,6 @@ import { safeJson } from '../../../lambda/core/text.ts'
 import type { ReapVerdict } from '../../../lambda/core/verdict.ts'
 import { connect, type Link } from '../../../lambda/postgres/connect.ts'
 import { createGate, deadlineIn, SWEEP_MS } from '../../../lambda/postgres/gate.ts'
-import { preflight } from '../../../lambda/postgres/preflight.ts'
 import { reap } from '../../../lambda/postgres/reap.ts'
 import { takeSnapshot } from '../../../lambda/postgres/snapshot.ts'
 import { sweep } from '../../../lambda/sweep.ts'
@@ -24,14 +23,8 @@ import {
 } from '../../support/server.ts'
 
 const LOOK_MS = 5_000
-const HANGS_MS = 60_000
-const QUERY_SIZE = 20_000
 
-const db = await testServer({
-  max_connections: '90',
-  max_prepared_transactions: '2',
-  track_activity_query_size: String(QUERY_SIZE),
-})
+const db = await testServer({ max_connections: '90' })
 const reaper = await db.role('reaper', REAPER_ROLES)
 const app = await db.role('shop_app')
 
@@ -216,71 +209,6 @@ describe('texts of another encoding than that of the database that is looked fro
       expect(pidsOf(report.wouldReap)).toEqual(pids.sort((a, b) => a - b))
     }
   })
-})
-
-describe('statements that look like LISTEN', () => {
-  const look = async (pid: number) => {
-    const link = await db.link(reaper)
-    const { sessions } = await takeSnapshot(link, LOOK_MS)
-    await link.close()
-    return sessions.find((session) => session.pid === pid)
-  }
-
-  test.each<[boolean, string]>([
-    [true, 'LISTEN orders'],
-    [true, '\n\t listen "x"'],
-    [true, '/* a *//* b */ LiStEn orders'],
-    [true, '/* one\n two */listen/**/orders'],
-    [true, '-- tagged\nlisten orders'],
-    [true, '-- a\r\n  /* b */ -- c\n\nlisten orders'],
-    [false, "select 'listen' as listener"],
-    [false, '-- listen orders\nselect 1'],
-    [false, 'select 1 as listen'],
-    [false, "set application_name = 'listen'"],
-    [true, 'DO $$BEGIN LISTEN "jobs"; END$$'],
-    [true, "do language plpgsql $x$ begin execute 'listen jobs'; end $x$"],
-    [true, '-- tagged\nDo $$ begin perform 1; listen jobs; end $$'],
-    [true, 'begin; listen jobs; commit'],
-    [true, 'begin;/* ; */listen jobs;commit'],
-    [true, '/* a /* nested */ comment */ listen jobs'],
-    [true, "do E'begin\\nlisten jobs; end'"],
-    [false, 'unlisten *'],
-    [false, 'do $$ begin unlisten jobs; end $$'],
-    [false, 'begin; unlisten jobs; commit'],
-    [false, `/* ${'a tag '.repeat(20)} */ select 1`],
-    [false, `/* tag */ select '${'long '.repeat(250)}'`],
-    [false, `select '${'long '.repeat(250)}'`],
-    [false, '/* tag */'],
-    [false, ''],
-    [false, 'select 1 as "do", 2 as listen'],
-  ])('%s: %j', async (listening, statement) => {
-    const { pid } = await open(app, statement)
-    expect(await look(pid)).toMatchObject({ listening })
-  })
-
-  test('hold the look up by no length of comments', async () => {
-    const pieces = ['/* */ ', '/*', '--\n', ' ', '/* x ', '*/']
-    const texts = pieces.map((piece) => `${piece.repeat(QUERY_SIZE / piece.length - 10)} `)
-    const sessions = await Promise.all(texts.map(() => open()))
-    await Promise.all(
-      // Not every one is SQL; as a failed statement it is shown as well.
-      sessions.map(({ client }, index) => client.query(texts[index] ?? '').catch(() => undefined)),
-    )
-    const link = await db.link(reaper)
-    // Where a text was searched from each of its characters on, the server would stop the look.
-    expect((await takeSnapshot(link, HANGS_MS)).sessions).not.toEqual([])
-    await link.close()
-  })
-})
-
-test('an advisory lock of a prepared transaction makes no session a holder', async () => {
-  onTestFinished(async () => {
-    await db.admin.query("rollback prepared 'left behind'")
-  })
-  await open(app, 'begin', 'select pg_advisory_xact_lock(9)', "prepare transaction 'left behind'")
-  const link = await db.link(reaper)
-  expect((await preflight(link, LOOK_MS)).advisoryLocks).toEqual(new Set())
-  await link.close()
 })
 
 describe('the statement that ends sessions', () => {

@@ -1,183 +1,33 @@
-import { Client } from 'pg'
-import {
-  afterAll,
-  afterEach,
-  beforeEach,
-  describe,
-  expect,
-  inject,
-  onTestFinished,
-  test,
-} from 'vitest'
-import type { Credentials } from '../../../lambda/core/credentials.ts'
-import type { Report } from '../../../lambda/core/report.ts'
-import {
-  createGate,
-  type Deadline,
-  deadlineIn,
-  type Gate,
-  SWEEP_MS,
-} from '../../../lambda/postgres/gate.ts'
+import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { createGate, deadlineIn, SWEEP_MS } from '../../../lambda/postgres/gate.ts'
 import { LEAST_REAP_MS } from '../../../lambda/postgres/reap.ts'
 import { sweep } from '../../../lambda/sweep.ts'
 import { startPostgres } from '../../../stand-ins/postgres.ts'
-import { type Fate, startProxy } from '../../../stand-ins/proxy.ts'
-import { freeze } from '../../support/process.ts'
+import type { Fate } from '../../../stand-ins/proxy.ts'
 import {
-  type OtherSession,
-  REAPER_ROLES,
-  type Role,
-  restart,
-  testServer,
-  until,
-} from '../../support/server.ts'
+  allEnded,
+  app,
+  credentials,
+  db,
+  expectUnknown,
+  isAnswer,
+  isSignal,
+  logInWith,
+  network,
+  open,
+  openInOrder,
+  other,
+  ownSessions,
+  reaper,
+  run,
+  SHORT_MS,
+  warmUp,
+  whileSettling,
+  whileSignalling,
+} from '../../support/faults.ts'
+import { freeze } from '../../support/process.ts'
+import { type OtherSession, REAPER_ROLES, restart, until } from '../../support/server.ts'
 import { policy } from '../../support/session.ts'
-
-/** Of a sweep's time the signal statement keeps 4 s for its end; the rest is ample to get there. */
-const SHORT_MS = 8_000
-
-const db = await testServer()
-const reaper = await db.role('reaper', REAPER_ROLES)
-const app = await db.role('shop_app')
-const other = await db.role('shop_other')
-const network = await startProxy(db.server)
-afterAll(() => network.close())
-
-const everyIdle = policy({
-  scope: { users: ['shop_*'] },
-  rules: [{ name: 'now', state: 'idle', olderThan: '0s' }],
-})
-
-let credentials: Credentials
-let gate: Gate
-beforeEach(() => {
-  network.to = db.server
-  network.judge = () => 'pass'
-  credentials = { ...db.credentials(reaper), port: network.port }
-  gate = createGate(async () => credentials, false)
-})
-afterEach(async () => {
-  await gate.close()
-  // Whatever happened, nothing of Slotkeeper stays on the server.
-  await until(async () => (await ownSessions()).length === 0)
-})
-
-async function run(timeMs = SWEEP_MS, deadline = deadlineIn(timeMs)): Promise<Report> {
-  const order = { target: 'test', policy: everyIdle, mode: 'reap' } as const
-  return (await sweep(gate, order, deadline)).report
-}
-
-async function ownSessions(): Promise<number[]> {
-  const { rows } = await db.admin.query<{ pid: number }>(
-    "select pid from pg_stat_activity where application_name = 'slotkeeper'",
-  )
-  return rows.map(({ pid }) => pid)
-}
-
-const open = (count: number) =>
-  Promise.all(Array.from({ length: count }, () => db.open(app, 'php')))
-
-const allEnded = (sessions: OtherSession[]) => Promise.all(sessions.map(({ ended }) => ended))
-
-/** Sweeps, and acts when the signals are out and one session is stuck in its end. */
-async function whileSettling(act: (release: () => void) => unknown) {
-  const victims = await open(2)
-  const { pid } = victims[0] as OtherSession
-  let held: boolean = process.kill(pid, 'SIGSTOP')
-  const release = () => {
-    if (held) process.kill(pid, 'SIGCONT')
-    held = false
-  }
-  const settling = new Promise<void>((resolve) => {
-    network.judge = (chunk, from) => {
-      if (from === 'client' && chunk.includes('as places')) resolve()
-      return 'pass'
-    }
-  })
-  try {
-    const report = run()
-    await settling
-    await act(release)
-    return { victims, report: await report }
-  } finally {
-    release()
-  }
-}
-
-/** Opens a session of each role, which a sweep meets in this order. */
-async function openInOrder(roles: Role[]): Promise<OtherSession[]> {
-  const opened: (OtherSession & { role: Role })[] = []
-  for (;;) {
-    for (const role of roles) opened.push({ ...(await db.open(role, 'php')), role })
-    const { rows } = await db.admin.query<{ pid: number }>(
-      'select pid from pg_stat_get_activity(null)',
-    )
-    const found: OtherSession[] = []
-    for (const { pid } of rows) {
-      const session = opened.find((one) => one.pid === pid)
-      if (session && session.role === roles[found.length]) found.push(session)
-    }
-    if (found.length === roles.length) {
-      await db.end(opened.filter(({ pid }) => !found.some((one) => one.pid === pid)))
-      return found
-    }
-  }
-}
-
-/**
- * Sweeps, and acts in the middle of the signal statement: it has ended the first session, and waits at
- * the second for the lock on pg_authid. To signal it, the server reads its role, which it has kept in
- * mind only of the first.
- */
-async function whileSignalling(
-  [first]: OtherSession[],
-  act: (own: number, locker: Client, deadline: Deadline) => unknown,
-  timeMs = SWEEP_MS,
-): Promise<Report> {
-  const locker = new Client({ connectionString: db.server.url() })
-  await locker.connect()
-  network.judge = async (chunk): Promise<Fate> => {
-    if (isSignal(chunk)) await locker.query('begin; lock table pg_authid')
-    return 'pass'
-  }
-  try {
-    const deadline = deadlineIn(timeMs)
-    const report = run(timeMs, deadline)
-    await first?.ended
-    let own: number | undefined
-    await until(async () => {
-      const { rows } = await locker.query(
-        "select pid from pg_stat_activity where application_name = 'slotkeeper' and wait_event_type = 'Lock'",
-      )
-      own = rows[0]?.pid
-      return own !== undefined
-    })
-    await act(own as number, locker, deadline)
-    await locker.query('commit')
-    return await report
-  } finally {
-    network.judge = () => 'pass'
-    await locker.end()
-  }
-}
-
-/** The kept connection has signalled a session of `app` then. */
-async function warmUp(): Promise<void> {
-  await open(1)
-  expect((await run()).reaped).toHaveLength(1)
-}
-
-function expectUnknown({ reaped, refused }: Report, sessions: OtherSession[]): void {
-  expect(reaped).toEqual([])
-  expect(refused.map(({ pid }) => pid).sort()).toEqual(sessions.map(({ pid }) => pid).sort())
-  for (const { sqlstate, message } of refused) {
-    expect(sqlstate).toMatch(/^(08006|57P01)$/)
-    expect(message).toMatch(/may have been ended or not.*127\.0\.0\.1/)
-  }
-}
-
-const isSignal = (chunk: Buffer) => chunk.includes('set local slotkeeper.outcomes')
-const isAnswer = (chunk: Buffer) => chunk.includes('slotkeeper.outcomes') && !isSignal(chunk)
 
 describe('a connection that is cut', () => {
   test.each([
@@ -296,7 +146,7 @@ describe('a server that is not there any more', () => {
     onTestFinished(() => twin.stop())
     const goThere = () => {
       network.to = twin
-      credentials = { ...credentials, user: 'postgres', password: twin.password }
+      logInWith({ user: 'postgres', password: twin.password })
     }
     return { twin, goThere }
   }
@@ -366,11 +216,11 @@ test('a server that stalls before it signals: once the sweep gave up it ends nob
 })
 
 test('a name that can not be resolved: the sweep says so, and the next one finds it', async () => {
-  credentials = { ...credentials, host: 'no-such-host.invalid' }
+  logInWith({ host: 'no-such-host.invalid' })
   await expect(run()).rejects.toMatchObject({
     kind: 'unreachable',
     message: expect.stringContaining('no-such-host.invalid'),
   })
-  credentials = { ...credentials, host: '127.0.0.1' }
+  logInWith({ host: '127.0.0.1' })
   expect((await run()).entry).toBe('client')
 })
