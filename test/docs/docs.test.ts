@@ -20,13 +20,13 @@ const json = ['README.md', 'docs/policy.md'].flatMap((file) =>
 )
 const policies = json.filter(([, text]) => text.startsWith('{'))
 
-describe('every policy in the documents is valid', () => {
+describe('each policy in the docs is valid', () => {
   test.each(policies)('%s %s', (_, json) => {
     expect(parsePolicyText(json)).toMatchObject({ ok: true })
   })
 })
 
-test('the cdk.json of the README would be deployed, once its host is a real one', () => {
+test('the cdk.json in the README can be deployed once its host is real', () => {
   const [[, fragment = ''] = []] = json.filter(([, text]) => !text.startsWith('{'))
   const { slotkeeper } = JSON.parse(`{${fragment}}`)
   const context = readContext(slotkeeper)
@@ -51,12 +51,12 @@ test('docs/operations.md names every key of cdk.json', () => {
   for (const key of keys) expect(read('docs/operations.md')).toContain(`\`${key}\``)
 })
 
-test('the policy "incident" is the one that is documented', () => {
+test('the built-in policy "incident" equals the documented one', () => {
   const [, documented = ''] = policies.find(([file]) => file === 'docs/policy.md') ?? []
   expect(parsePolicyText(documented)).toEqual(parsePolicy('incident'))
 })
 
-test('the README names every variable, and no other', () => {
+test('the README names every variable and no other', () => {
   const table = read('README.md').split('| variable | meaning |')[1]?.split('\n\n')[0] ?? ''
   const names = table
     .split('\n')
@@ -104,7 +104,7 @@ test('the README names every metric', () => {
   for (const { name } of all) expect(read('README.md')).toContain(`\`${name}\``)
 })
 
-describe('the tables of the bench stand in the documents as they were measured', () => {
+describe('the docs show the tables of the benchmark as measured', () => {
   const marked = ['README.md', 'docs/operations.md', 'docs/safety.md', 'docs/speed.md'].flatMap(
     (file) =>
       [...read(file).matchAll(/<!-- bench (\w+) -->\n([\s\S]*?)\n<!-- end -->/g)].map(
@@ -117,7 +117,7 @@ describe('the tables of the bench stand in the documents as they were measured',
   })
 })
 
-test('what the documents say of wrong victims is what was counted', () => {
+test('the docs state the measured number of wrongly ended sessions', () => {
   const { rows } = JSON.parse(read('bench/results/wrongful.json')) as Result
   const [, reaps = 0, busy, , wire] = rows.find(([name]) => name === '**Slotkeeper**') ?? []
   const [, , , , timeoutsWire] = rows.find(([name]) => name === 'idle_session_timeout') ?? []
@@ -128,7 +128,7 @@ test('what the documents say of wrong victims is what was counted', () => {
   expect(Number(timeoutsWire)).toBeGreaterThan(Number(wire))
 })
 
-test('each test that docs/safety.md names is there', () => {
+test('each test that docs/safety.md names exists', () => {
   const rows = [...read('docs/safety.md').matchAll(/\]\(\.\.\/(test\/[\w/.-]+)\)[ \n]`([^`]+)`/g)]
   expect(rows.length).toBeGreaterThan(10)
   for (const [, file = '', title = ''] of rows) expect(read(file)).toContain(title)

@@ -183,7 +183,7 @@ describe.each(conditions)('with $beyond more data points, $late minutes late', (
   })
 })
 
-test('docs/operations.md says the same', () => {
+test('docs/operations.md lists the same alarms for each scenario', () => {
   const documented = readFileSync('docs/operations.md', 'utf8')
   for (const [scenario, , , pages] of scenarios) {
     const names = Object.keys(pages).map((name) => `\`${name}\``)
@@ -191,7 +191,7 @@ test('docs/operations.md says the same', () => {
   }
 })
 
-describe('an alarm that went off', () => {
+describe('an alarm in state ALARM', () => {
   const lastStates = (mode: Mode, minutes: Minute[]) =>
     Object.fromEntries(
       Object.entries(alarms[mode]).map(([name, alarm]) => [
@@ -207,19 +207,19 @@ describe('an alarm that went off', () => {
     ['OldTransaction', 'openTransaction'],
     ['Leak', 'leak'],
     ['Refused', 'refused'],
-  ])('%s is over when the cause is', (name, cause) => {
+  ])('%s returns to OK when its cause ends', (name, cause) => {
     const during = forMinutes(30, state[cause])
     expect(lastStates('reap', during)[name]).toBe('ALARM')
     expect(lastStates('reap', [...during, ...forMinutes(10, state.quiet)])[name]).toBe('OK')
   })
 
-  test('Silent lasts as long as nothing is heard', () => {
+  test('Silent stays in ALARM while no metric arrives', () => {
     const silent = [...forMinutes(5, state.quiet), ...forMinutes(300, none)]
     expect(lastStates('reap', silent).Silent).toBe('ALARM')
     expect(lastStates('reap', [...silent, ...forMinutes(10, state.quiet)]).Silent).toBe('OK')
   })
 
-  test('a full server that lets no sweep in does not call SlotsUsed over', () => {
+  test('SlotsUsed stays in ALARM while a full server lets no sweep in', () => {
     const locked = [...forMinutes(5, state.fullKept), ...forMinutes(60, state.lockedOut)]
     expect(lastStates('reap', locked)).toMatchObject({ SlotsUsed: 'ALARM', Exhausted: 'ALARM' })
   })

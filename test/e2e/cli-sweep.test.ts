@@ -3,7 +3,7 @@ import type { Report } from '../../lambda/core/report.ts'
 import { app, atOnce, db, file, slotkeeper, url } from '../support/cli.ts'
 import { until } from '../support/server.ts'
 
-test('a sweep looks and touches nobody; with --reap and a policy it reaps them', async () => {
+test('sweep only observes by default, and reaps with --reap and a policy', async () => {
   const victims = await Promise.all(Array.from({ length: 20 }, () => db.open(app, 'php')))
   const busy = await db.open(app, 'busy')
   const query = busy.client.query('select pg_sleep(3600)')
@@ -45,7 +45,7 @@ test('a sweep looks and touches nobody; with --reap and a policy it reaps them',
   expect(busy.isAlive()).toBe(true)
 })
 
-test('names that look like SQL or like terminal escapes are harmless when printed', async () => {
+test('names that contain SQL or terminal escapes are printed escaped', async () => {
   const evil = "shop_\u001b[31m'); drop table t; --\u202e"
   const role = await db.role(evil)
   const victim = await db.open(role, '\u001b]0;title\u0007; drop table t')
@@ -58,7 +58,7 @@ test('names that look like SQL or like terminal escapes are harmless when printe
   await victim.ended
 })
 
-test('exit 1 where a reap is refused, with the grant that mends it', async () => {
+test('a refused reap exits 1 and shows the missing GRANT', async () => {
   const powerless = await db.role('powerless', ['pg_monitor'])
   const victim = await db.open(app, 'php')
   const sweep = ['sweep', '--url', db.server.url(powerless), '--policy', atOnce]
@@ -76,7 +76,7 @@ test('exit 1 where a reap is refused, with the grant that mends it', async () =>
   await victim.client.end()
 })
 
-test('exit 1 for a role that sees nothing', async () => {
+test('a role that sees no sessions exits 1', async () => {
   const blind = await db.role('blind')
   const answer = await slotkeeper(['sweep', '--url', db.server.url(blind)])
   expect(answer).toMatchObject({
@@ -86,7 +86,7 @@ test('exit 1 for a role that sees nothing', async () => {
   })
 })
 
-test('the cause stands first: who holds the slots, what idles in a transaction, and whom it blocks', async () => {
+test('the output starts with the slot holders, idle transactions and the sessions they block', async () => {
   await db.admin.query('create table orders (n int)')
   await db.admin.query('insert into orders values (1)')
   await db.admin.query('grant all on orders to shop_app')
@@ -127,7 +127,7 @@ test('the cause stands first: who holds the slots, what idles in a transaction, 
   await Promise.all([...web, cart, ...blocked].map(({ client }) => client.end()))
 })
 
-test('a scope that meets nobody is a warning, and each entry in vain is named', async () => {
+test('warns when the scope matches no session, and names each entry without a match', async () => {
   const nobody = file(
     'nobody.json',
     JSON.stringify({

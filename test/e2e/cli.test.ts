@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { EXAMPLE_KEYS, startAws } from '../../stand-ins/aws.ts'
 import { atOnce, db, file, folder, reaper, slotkeeper, url } from '../support/cli.ts'
 
-test('takes DATABASE_URL, the PG* variables, or a secret', async () => {
+test('connects by DATABASE_URL, the PG* variables or a secret', async () => {
   const { host, port } = db.server
   const sweep = ['sweep', '--observe', '--json']
   expect(await slotkeeper(sweep, { DATABASE_URL: url })).toMatchObject({ code: 0 })
@@ -36,7 +36,7 @@ test('takes DATABASE_URL, the PG* variables, or a secret', async () => {
   await aws.close()
 })
 
-test("a secret's ARN tells the region, wherever this machine is", async () => {
+test('the region comes from the ARN of the secret, not from the environment', async () => {
   const { port } = db.server
   const arn = 'arn:aws-cn:secretsmanager:cn-north-1:111122223333:secret:reaper-AbCdEf'
   const scopes: string[] = []
@@ -67,7 +67,7 @@ test("a secret's ARN tells the region, wherever this machine is", async () => {
   aws.close()
 })
 
-test('no warning but the one of the SDK is hidden', async () => {
+test('hides the warning of the SDK and no other', async () => {
   const NODE_OPTIONS = "--import=data:text/javascript,process.emitWarning('planted')"
   expect(await slotkeeper(['--help'], { NODE_OPTIONS })).toMatchObject({
     code: 0,
@@ -75,7 +75,7 @@ test('no warning but the one of the SDK is hidden', async () => {
   })
 })
 
-test('the version is that of the package', async () => {
+test('--version prints the version of the package', async () => {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
   expect(await slotkeeper(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' })
 })
@@ -99,7 +99,7 @@ test.each<[string, string[], number, string, string]>([
     'unreachable',
     '127.0.0.1:1',
   ],
-])('under --json a failure is JSON as well: %s', async (_, args, code, kind, named) => {
+])('with --json, a failure is printed as JSON: %s', async (_, args, code, kind, named) => {
   const [verb = '', ...rest] = args
   const answer = await slotkeeper([verb, '--json', ...rest])
   const { error } = JSON.parse(answer.out)
@@ -168,13 +168,13 @@ test.each([
     ['grants', '--url', url, '--role', 'é'.repeat(32)],
     '--role: found a name of 64 bytes',
   ],
-])('exit 2 for %s', async (_, args, named) => {
+])('exits 2 for %s', async (_, args, named) => {
   const answer = await slotkeeper(args)
   expect(answer).toMatchObject({ code: 2, out: '', err: expect.stringContaining(named) })
   expect(answer.err).not.toContain('    at ')
 })
 
-test('exit 3 where no connection comes about', async () => {
+test('exits 3 when it cannot connect', async () => {
   const wrong = await slotkeeper([
     'sweep',
     '--url',
@@ -199,7 +199,7 @@ test('exit 3 where no connection comes about', async () => {
   expect(nobody).toMatchObject({ code: 3, err: expect.stringContaining('    at ') })
 })
 
-test('exit 3 where a server accepts and says nothing', async () => {
+test('exits 3 when the server accepts the connection and stays silent', async () => {
   const silent = createServer(() => undefined).listen(0, '127.0.0.1')
   await once(silent, 'listening')
   const { port } = silent.address() as { port: number }
@@ -208,7 +208,7 @@ test('exit 3 where a server accepts and says nothing', async () => {
   silent.close()
 })
 
-describe('output that can not be written', () => {
+describe('fails when the output cannot be written', () => {
   const args = ['--no-warnings', 'dist/cli.mjs', 'sweep', '--observe', '--json', '--url', url]
 
   /** What the command says on stderr, and its exit code. */
@@ -221,7 +221,7 @@ describe('output that can not be written', () => {
     return { code, err }
   }
 
-  test('because its reader has gone', async () => {
+  test('because the reader closed the pipe', async () => {
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     child.stdout.destroy()
     expect(await told(child)).toEqual({
@@ -242,7 +242,7 @@ describe('output that can not be written', () => {
   })
 })
 
-test('help is no error', async () => {
+test('--help exits 0', async () => {
   const help = await slotkeeper(['--help'])
   expect(help).toMatchObject({ code: 0, out: expect.stringContaining('rehearse'), err: '' })
 })

@@ -15,7 +15,15 @@ import { afterAll, expect, test } from 'vitest'
 // A checkout of its own, as somebody has it who changes the code and deploys.
 const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-checkout-'))
 afterAll(() => rmSync(folder, { recursive: true }))
-for (const name of ['lambda', 'infra', 'cli', 'build.ts', 'package.json', 'cdk.json']) {
+for (const name of [
+  'lambda',
+  'infra',
+  'cli',
+  'stand-ins',
+  'build.ts',
+  'package.json',
+  'cdk.json',
+]) {
   cpSync(name, join(folder, name), { recursive: true })
 }
 symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
@@ -41,7 +49,7 @@ function synthesize(): string {
     .join('\n')
 }
 
-test('what is synthesized is what the sources say', () => {
+test('cdk synth builds the function from the current sources', () => {
   expect(synthesize()).toContain('sweep failed')
   const handler = join(folder, 'lambda/handler.ts')
   writeFileSync(

@@ -16,7 +16,7 @@ const one = {
 const contextOf = (...targets: object[]) => ({ targets })
 const example = JSON.parse(readFileSync('cdk.json', 'utf8')).context.slotkeeper
 
-describe('a context that is not valid is refused, one problem in one line', () => {
+describe('an invalid context is refused with one line for each problem', () => {
   test.each<[string, unknown, string]>([
     ['none', undefined, 'context slotkeeper: missing; expected { "targets": [ … ] }'],
     ['no target', contextOf(), 'slotkeeper.targets: expected one or more targets'],
@@ -87,7 +87,7 @@ describe('a context that is not valid is refused, one problem in one line', () =
     expect(read).not.toThrow('\n')
   })
 
-  test('a placeholder, where it could be deployed', () => {
+  test('a placeholder is refused where it could be deployed', () => {
     const account = '111122223333'
     expect(() => readContext(example)).not.toThrow()
     expect(() => readContext(example, { account })).toThrow(
@@ -113,7 +113,7 @@ function synth(...targets: object[]) {
 const templateOf = (app: App, stack: string) =>
   Template.fromStack(app.node.findChild(stack) as Parameters<typeof Template.fromStack>[0]).toJSON()
 
-test('adding a target moves no resource of another', () => {
+test('adding a target does not change the stack of another', () => {
   const before = templateOf(synth(one), 'Slotkeeper-shop')
   const after = templateOf(
     synth({ ...one, name: 'another' }, one, { ...one, name: 'third' }),
@@ -122,7 +122,7 @@ test('adding a target moves no resource of another', () => {
   expect(after).toEqual(before)
 })
 
-test('a target may have keys of its own, and no concurrency to itself', () => {
+test('a target may have its own keys and no reserved concurrency', () => {
   const keyArn = (name: string) => `arn:aws:kms:eu-central-1:111122223333:key/${name}`
   const target = {
     ...one,
@@ -143,7 +143,7 @@ test('a target may have keys of its own, and no concurrency to itself', () => {
   expect(JSON.stringify(resources)).not.toContain('ReservedConcurrentExecutions')
 })
 
-test('a secret without the suffix of its ARN is allowed under any suffix, and under no other name', () => {
+test('an ARN without its suffix grants the secret with any suffix and no other name', () => {
   const secretArn = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:shop/slotkeeper'
   const { Resources } = templateOf(synth({ ...one, secretArn }), 'Slotkeeper-shop')
   const policies = (Object.values(Resources) as { Properties: Record<string, unknown> }[])
@@ -152,7 +152,7 @@ test('a secret without the suffix of its ARN is allowed under any suffix, and un
   expect(policies).toEqual([expect.stringContaining(`"Resource":"${secretArn}-??????"`)])
 })
 
-test('the outputs name what a person looks for first', () => {
+test('the outputs name the function, its log group and its dashboard', () => {
   const { Outputs, Resources } = templateOf(synth(one), 'Slotkeeper-shop')
   const types = Object.fromEntries(
     ['FunctionName', 'LogGroupName', 'DashboardName'].map((name) => [
@@ -167,7 +167,7 @@ test('the outputs name what a person looks for first', () => {
   })
 })
 
-test('an alarm has the settings of its target, else those of all, else its own', () => {
+test('an alarm takes its settings from the target, then from the app, then from its defaults', () => {
   const app = new App()
   const alarms = {
     Leak: false,
@@ -215,7 +215,7 @@ test('an alarm has the settings of its target, else those of all, else its own',
   })
 })
 
-test('what targets share: the topic, its subscription, and an overview of many', () => {
+test('targets share a topic, its subscription and, if there are several, an overview dashboard', () => {
   const types = (app: App) =>
     Object.values(templateOf(app, 'Slotkeeper').Resources).map(
       (resource) => (resource as { Type: string }).Type,
@@ -228,7 +228,7 @@ test('what targets share: the topic, its subscription, and an overview of many',
   expect(types(synth(one, { ...one, name: 'two' }))).toContain('AWS::CloudWatch::Dashboard')
 })
 
-test('the mail tells what goes off and what is over, and not that a new alarm is well', () => {
+test('the mail reports alarms that start and end, and not the first OK of a new alarm', () => {
   const [subscription] = Object.values(
     templateOf(synth(one), 'Slotkeeper').Resources as Record<
       string,
@@ -242,7 +242,7 @@ test('the mail tells what goes off and what is over, and not that a new alarm is
   })
 })
 
-test('the topic takes what the alarms have to say, and from nobody else', () => {
+test('the topic accepts messages from alarms of this account only', () => {
   const resources = Object.values(templateOf(synth(one), 'Slotkeeper').Resources) as {
     Type: string
     Properties: { PolicyDocument: { Statement: object[] } }
@@ -280,7 +280,7 @@ test('the topic takes what the alarms have to say, and from nobody else', () => 
   ])
 })
 
-test("the example is free of cdk-nag's AwsSolutions findings, but for what is argued here", () => {
+test('the example has no cdk-nag AwsSolutions findings that are not suppressed with a reason', () => {
   const app = new App()
   addStacks(
     app,

@@ -176,7 +176,7 @@ describe('the construct', () => {
     )
   })
 
-  test('both ways to log in', () => {
+  test('refuses both ways to log in at once', () => {
     const found = refusalOf(() =>
       construct((stack) => ({
         auth: { secret: Secret.fromSecretNameV2(stack, 'Named', 'shop'), iamUser: 'x' },
@@ -246,7 +246,7 @@ describe('the construct', () => {
     expect(found).toBeUndefined()
   })
 
-  test('a stack without a known place has no place to compare, and placeholders may stand', () => {
+  test('an environment-agnostic stack accepts placeholders and any region', () => {
     const stack = new Stack(new App(), 'Test')
     const found = refusalOf(() =>
       construct(
@@ -263,7 +263,7 @@ describe('the construct', () => {
     expect(stack.region).toBe(Aws.REGION)
   })
 
-  test('all problems at once', () => {
+  test('reports all problems at once', () => {
     const found =
       refusalOf(() =>
         construct((stack) => ({

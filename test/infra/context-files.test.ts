@@ -72,7 +72,7 @@ test.each<[string, string, string, unknown]>([
   ],
   ['a file that is no JSON', 'cdk.json', '{', given],
   ['a file of null', 'cdk.json', 'null', undefined],
-])('%s says nothing', (_, file, json, context) => {
+])('accepts %s', (_, file, json, context) => {
   writeFileSync(join(folder, file), json)
   expect(() => refuseRepeatedKeys(context, folder)).not.toThrow()
 })
@@ -86,7 +86,7 @@ describe('the app', () => {
   }
   const example = JSON.parse(readFileSync('cdk.json', 'utf8')).context.slotkeeper
 
-  test('and the app refuses to synthesize it there', () => {
+  test('refuses to synthesize a placeholder', () => {
     const CDK_CONTEXT_JSON = JSON.stringify({ slotkeeper: example })
     const run = () =>
       execFileSync('npx', ['tsx', 'infra/app.ts'], {
@@ -96,7 +96,7 @@ describe('the app', () => {
     expect(run).toThrow('is a placeholder')
   })
 
-  test('a key that stands twice in the file that the context is from', () => {
+  test('refuses a repeated key in the file of the context', () => {
     const twice = JSON.stringify({ ...one, policy: 'incident' }).replace('{', '{"mode":"reap",')
     const context = { slotkeeper: { targets: [JSON.parse(twice)] } }
     writeFileSync(join(folder, 'cdk.json'), `{"context": {"slotkeeper": {"targets": [${twice}]}}}`)
@@ -122,7 +122,7 @@ describe('the app', () => {
     )
   })
 
-  test('and a secret of another region than the one it would be deployed to', () => {
+  test('refuses a secret in another region than the stack', () => {
     const run = () =>
       execFileSync('npx', ['tsx', 'infra/app.ts'], {
         env: {
@@ -136,7 +136,7 @@ describe('the app', () => {
     expect(run).toThrow('secretArn: the secret is in eu-central-1, the stack in us-east-1')
   })
 
-  test('the app prints that line and no stack', () => {
+  test('prints one line and no stack trace', () => {
     const run = () =>
       execFileSync('npx', ['tsx', 'infra/app.ts'], {
         env: { ...process.env, CDK_CONTEXT_JSON: JSON.stringify({ slotkeeper: { targets: [] } }) },

@@ -85,12 +85,12 @@ describe('cdk.json', () => {
     expectRefusal(found, `context slotkeeper.targets[0].${path}`, said)
   })
 
-  test('a policy, with the path of what is wrong in it', () => {
+  test('names the path of the problem in a policy', () => {
     const found = read({ policy: { rules: [{ ...STALE, olderThan: 30 }] } })
     expectRefusal(found, 'context slotkeeper.targets[0].policy.rules[0].olderThan', '"30s"')
   })
 
-  test('a secret in another account, with its key', () => {
+  test('accepts a secret in another account with its key', () => {
     const secretArn = arn('shop-AbCdEf', 'eu-central-1', '999999999999')
     expect(read({ secretArn, secretKeyArn: keyArn() }, DEPLOYED)).toBeUndefined()
   })
@@ -109,19 +109,19 @@ describe('cdk.json', () => {
       'targets[0].network.subnets[0].id',
       { network: { ...network, subnets: [{ ...network.subnets[0], id: 'subnet-…' }] } },
     ],
-  ])('a placeholder, where it could be deployed: %s %j', (path, different) => {
+  ])('refuses a placeholder where it could be deployed: %s %j', (path, different) => {
     expect(read(different)).toBeUndefined()
     expectRefusal(read(different, DEPLOYED), `context slotkeeper.${path}`, 'is a placeholder')
   })
 
-  test('an e-mail address of documents, where it could be deployed', () => {
+  test('refuses a placeholder e-mail address where it could be deployed', () => {
     const context = { email: 'oncall@example.com', targets: [target] }
     expect(refusalOf(() => readContext(context))).toBeUndefined()
     const found = refusalOf(() => readContext(context, DEPLOYED))
     expectRefusal(found, 'context slotkeeper.email', 'is a placeholder')
   })
 
-  test('all problems at once', () => {
+  test('reports all problems at once', () => {
     const wrong = { ...target, host: `${HOST}:5432`, mode: 'observ', metrics: 'prometheus' }
     const context = {
       emial: 'x',
@@ -141,7 +141,7 @@ describe('cdk.json', () => {
   })
 })
 
-describe('a password is shown in no refusal', () => {
+describe('no refusal shows a password', () => {
   const PASSWORD = 'hunter2'
   const url = `postgres://slotkeeper:${PASSWORD}@${HOST}:5432/shop`
 
@@ -153,7 +153,7 @@ describe('a password is shown in no refusal', () => {
     ['a password as key', { secretKeyArn: PASSWORD }],
     ['a password of the administrator', { adminSecretArn: PASSWORD }],
     ['a password of its own', { password: PASSWORD }],
-  ])('of cdk.json: %s', (_, different) => {
+  ])('in cdk.json: %s', (_, different) => {
     const deployed = { account: ACCOUNT, region: 'eu-central-1' }
     const found = refusalOf(() => readContext({ targets: [{ ...target, ...different }] }, deployed))
     expect(found).toContain('slotkeeper.targets[0]')

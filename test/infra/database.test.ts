@@ -16,7 +16,7 @@ import { connectionParameters, SessionReaper } from '../../infra/index.ts'
 import { has, newStack, reaper, secretOf, statements } from '../support/reaper.ts'
 
 describe('the database', () => {
-  test('an instance opens its security group, and is known by its endpoint', () => {
+  test('an instance opens its security group and is reached by its endpoint', () => {
     const stack = newStack()
     const vpc = new Vpc(stack, 'Vpc')
     const database = new DatabaseInstance(stack, 'Db', {
@@ -44,7 +44,7 @@ describe('the database', () => {
     })
   })
 
-  test('may stand in another stack of the app', () => {
+  test('may be in another stack of the app', () => {
     const app = new App()
     const data = new Stack(app, 'Data')
     const vpc = new Vpc(data, 'Vpc')
@@ -60,7 +60,7 @@ describe('the database', () => {
     expect(() => app.synth()).not.toThrow()
   })
 
-  test('a cluster is swept at its writer, or at the instance that is named', () => {
+  test('a cluster is swept at its writer, or at the given instance', () => {
     const stack = newStack()
     const vpc = new Vpc(stack, 'Vpc')
     const database = new DatabaseCluster(stack, 'Db', {
@@ -94,7 +94,7 @@ describe('the database', () => {
 })
 
 describe('connectionParameters', () => {
-  test('lets the server do its part', () => {
+  test('sets the defaults of the server parameters', () => {
     expect(connectionParameters({ maxConnections: 500, reservedConnections: 5 })).toEqual({
       max_connections: '500',
       reserved_connections: '5',
@@ -106,7 +106,7 @@ describe('connectionParameters', () => {
     expect(connectionParameters()).not.toHaveProperty('max_connections')
   })
 
-  test('ends idle sessions only where it is asked to', () => {
+  test('sets idle_session_timeout only on request', () => {
     expect(connectionParameters()).not.toHaveProperty('idle_session_timeout')
     expect(connectionParameters({ idleSessionTimeout: Duration.hours(1) })).toMatchObject({
       idle_session_timeout: '3600000',

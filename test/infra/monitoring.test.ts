@@ -46,7 +46,7 @@ describe('the alarms', () => {
     },
   )
 
-  test('Silent counts what Lambda itself counts', () => {
+  test('Silent uses the metrics of Lambda itself', () => {
     expect(alarmsOf(reaper().template).Silent).toMatchObject({
       ComparisonOperator: 'LessThanThreshold',
       Threshold: 1,
@@ -66,7 +66,7 @@ describe('the alarms', () => {
   })
 
   test.each(['full', 'essential'] as const)(
-    'where nothing is reaped they count what would be (%s)',
+    'in mode observe, Leak counts the sessions that would be reaped (%s)',
     (metricSet) => {
       const alarms = alarmsOf(reaper({ mode: 'observe', metricSet }).template)
       expect(alarms.Leak?.MetricName).toBe(metricSet === 'full' ? 'SessionsWouldReap' : undefined)
@@ -84,7 +84,7 @@ describe('the alarms', () => {
     expect(() => reaper({ alarms })).toThrow(`Test/Shop: alarms.${said}`)
   })
 
-  test('go off by default where docs/operations.md says so', () => {
+  test('have the default thresholds that docs/operations.md lists', () => {
     const table =
       readFileSync('docs/operations.md', 'utf8').split('| alarm | goes off | `threshold`')[1] ?? ''
     const documented = [...table.matchAll(/^\| `(\w+)` \| .* \| (\d+) \| (\d+) \|$/gm)].map(
@@ -98,13 +98,13 @@ describe('the alarms', () => {
     }
   })
 
-  test('one can be left out', () => {
+  test('can be left out one by one', () => {
     const names = Object.keys(alarmsOf(reaper({ alarms: { Leak: false } }).template))
     expect(names).toContain('Silent')
     expect(names).not.toContain('Leak')
   })
 
-  test('have the thresholds and the topic that they are given', () => {
+  test('take the given thresholds and topic', () => {
     const stack = newStack()
     const topic = new Topic(stack, 'Topic')
     const { template } = reaper(
@@ -132,7 +132,7 @@ describe('the alarms', () => {
       expect([AlarmActions, OKActions]).toEqual([[expect.anything()], [expect.anything()]])
   })
 
-  test('of the essential set live on it alone', () => {
+  test('need only the essential metrics when the metric set is essential', () => {
     expect(Object.keys(alarmsOf(reaper({ metricSet: 'essential' }).template)).sort()).toEqual([
       'Exhausted',
       'Leak',
@@ -141,7 +141,7 @@ describe('the alarms', () => {
     ])
   })
 
-  test('and the dashboard can be left out', () => {
+  test('can be left out together with the dashboard', () => {
     const { template } = reaper({ alarms: false, dashboard: false })
     expect(Object.keys(template.findResources('AWS::CloudWatch::Alarm'))).toHaveLength(0)
     expect(Object.keys(template.findResources('AWS::CloudWatch::Dashboard'))).toHaveLength(0)
@@ -158,7 +158,7 @@ test.each([
     'us-gov-west-1',
     'https://us-gov-west-1.console.amazonaws-us-gov.com/cloudwatch/home?region=us-gov-west-1',
   ],
-])('the dashboard has a name, and its address in %s is an output', (region, page) => {
+])('the dashboard has a name, and its URL in %s is an output', (region, page) => {
   const stack = new Stack(new App(), 'Test', { env: { account: '111122223333', region } })
   const auth = { secret: Secret.fromSecretNameV2(stack, 'Own', 'shop/slotkeeper') }
   const { template } = reaper({ target: 'my shop', auth }, stack)
@@ -168,7 +168,7 @@ test.each([
   )
 })
 
-test('the dashboard shows slots, sessions, ages, reaps, durations, who was reaped, and the alarms', () => {
+test('the dashboard shows slots, sessions, ages, reaps, durations, reaped sessions and alarms', () => {
   const [dashboard] = Object.values(reaper().template.findResources('AWS::CloudWatch::Dashboard'))
   const body = JSON.stringify(dashboard?.Properties.DashboardBody)
   for (const shown of [

@@ -11,7 +11,7 @@ import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { describe, expect, test } from 'vitest'
 import { has, newStack, reaper, SECRET_ARN, secretOf, statements } from '../support/reaper.ts'
 
-test('the function runs where and as it should', () => {
+test('the function has the expected runtime, memory, timeout and concurrency', () => {
   has(reaper().template, 'AWS::Lambda::Function', {
     Runtime: 'nodejs24.x',
     Architectures: ['arm64'],
@@ -23,14 +23,14 @@ test('the function runs where and as it should', () => {
   })
 })
 
-test('the concurrency need not be reserved', () => {
+test('the concurrency can be left unreserved', () => {
   has(reaper({ reserveConcurrency: false }).template, 'AWS::Lambda::Function', {
     MemorySize: 128,
     ReservedConcurrentExecutions: Match.absent(),
   })
 })
 
-test('every minute, and never a backlog', () => {
+test('the function runs each minute and never queues a backlog', () => {
   const { template } = reaper()
   has(template, 'AWS::Events::Rule', {
     ScheduleExpression: 'rate(1 minute)',
@@ -51,7 +51,7 @@ test.each([
   [20, [20, 40]],
   [30, [30]],
   [60, []],
-])('every %d s: a queue for each offset', (seconds, delays) => {
+])('every %d s: there is one queue for each offset', (seconds, delays) => {
   const { template } = reaper({ every: Duration.seconds(seconds) })
   const queues = Object.values(template.findResources('AWS::SQS::Queue'))
   expect(queues.map(({ Properties }) => Properties.DelaySeconds)).toEqual(delays)
@@ -65,7 +65,7 @@ test.each([
   expect(rules.flatMap(({ Properties }) => Properties.Targets)).toHaveLength(1 + delays.length)
 })
 
-describe('the role may do what the sweep does, and nothing else', () => {
+describe('the role has the permissions that the sweep needs and no others', () => {
   const logs = {
     Effect: 'Allow',
     Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
@@ -89,7 +89,7 @@ describe('the role may do what the sweep does, and nothing else', () => {
     has(template, 'AWS::IAM::Role', { ManagedPolicyArns: Match.absent() })
   })
 
-  test("with a secret under a key of one's own", () => {
+  test('with a secret under a customer managed key', () => {
     const stack = newStack()
     const encryptionKey = Key.fromKeyArn(
       stack,
@@ -111,7 +111,7 @@ describe('the role may do what the sweep does, and nothing else', () => {
     ])
   })
 
-  test('with IAM and log lines: no AWS API at all', () => {
+  test('with IAM and log lines, needs no AWS API', () => {
     const database = { host: 'h', resourceId: 'db-ABC' }
     const { template } = reaper({ auth: { iamUser: 'slotkeeper' }, database, metrics: 'emf' })
     expect(statements(template)).toEqual([
@@ -133,14 +133,14 @@ describe('the role may do what the sweep does, and nothing else', () => {
     ])
   })
 
-  test('IAM needs to know what to name', () => {
+  test('IAM requires database.resourceId', () => {
     expect(() => reaper({ auth: { iamUser: 'x' } })).toThrow(
       'Test/Shop: database.resourceId: missing',
     )
   })
 })
 
-test('the first sweep comes when there is a role for it, and a way', () => {
+test('the schedule starts after the role and the network paths exist', () => {
   const stack = newStack()
   const vpc = new Vpc(stack, 'Vpc', { natGateways: 0 })
   const database = new DatabaseInstance(stack, 'Db', {
@@ -164,11 +164,11 @@ test('the first sweep comes when there is a role for it, and a way', () => {
   for (const { DependsOn } of rules) expect(DependsOn).toEqual(expect.arrayContaining(awaited))
 })
 
-test('a target takes 14 resources', () => {
+test('a target has 14 resources', () => {
   expect(Object.keys(reaper().template.toJSON().Resources)).toHaveLength(14)
 })
 
-test('the role for the database is made by a function that reads two secrets', () => {
+test('the function that makes the database role may read two secrets', () => {
   const stack = newStack()
   const adminSecret = Secret.fromSecretAttributes(stack, 'Admin', {
     secretCompleteArn: SECRET_ARN.replace('reaper', 'admin'),
@@ -196,7 +196,7 @@ test('the role for the database is made by a function that reads two secrets', (
   ])
 })
 
-test('the role is made when the ways to the database and to its secrets are open', () => {
+test('the database role is made after the network paths to the database and its secrets exist', () => {
   const stack = newStack()
   const vpc = new Vpc(stack, 'Vpc', { natGateways: 0 })
   const database = new DatabaseInstance(stack, 'Db', {

@@ -14,7 +14,7 @@ import {
   SECRET,
 } from '../support/refusals.ts'
 
-test('a name that another reaper has in the same metrics', () => {
+test('refuses a target name that another reaper uses in the same namespace', () => {
   const app = new App()
   const env = { account: ACCOUNT, region: 'eu-central-1' }
   construct(() => ({}), new Stack(app, 'One', { env }))
@@ -25,7 +25,7 @@ test('a name that another reaper has in the same metrics', () => {
   expect(again('Four', { namespace: 'Other' })).toBeUndefined()
 })
 
-describe('a server that two reapers sweep', () => {
+describe('two reapers', () => {
   const warnings = (stack: Stack) =>
     Annotations.fromStack(stack)
       .findWarning('*', Match.anyValue())
@@ -39,14 +39,14 @@ describe('a server that two reapers sweep', () => {
       ...props,
     })
 
-  test('has a warning, however its name is written', () => {
+  test('on the same server get a warning, whatever the case of its name', () => {
     const stack = newStack()
     reap(stack, 'One', {})
     reap(stack, 'Two', { database: { host: HOST.toUpperCase(), port: 5432 } })
     expect(warnings(stack)).toEqual([expect.stringContaining('Test/One sweeps the same server')])
   })
 
-  test('has none where port, host or app are others', () => {
+  test('on another port, host or app get no warning', () => {
     const stack = newStack()
     reap(stack, 'One', {})
     reap(stack, 'Two', { database: { host: HOST, port: 5433 } })
@@ -55,7 +55,7 @@ describe('a server that two reapers sweep', () => {
     expect(warnings(stack)).toEqual([])
   })
 
-  test('each instance of a cluster once', () => {
+  test('on different instances of a cluster get no warning', () => {
     const stack = newStack()
     const database = clusterOf(stack)
     for (const [index, endpoint] of database.instanceEndpoints.entries()) {
@@ -64,7 +64,7 @@ describe('a server that two reapers sweep', () => {
     expect(warnings(stack)).toEqual([])
   })
 
-  test('or its writer beside one of them', () => {
+  test('on the writer and an instance of a cluster get a warning', () => {
     const stack = newStack()
     const database = clusterOf(stack)
     const [endpoint] = database.instanceEndpoints

@@ -109,7 +109,7 @@ describe('the construct', () => {
   })
 })
 
-describe('a password is shown in no refusal', () => {
+describe('no refusal shows a password', () => {
   const PASSWORD = 'hunter2'
   const url = `postgres://slotkeeper:${PASSWORD}@${HOST}:5432/shop`
 
@@ -129,7 +129,7 @@ describe('a password is shown in no refusal', () => {
     ['a password beside', { password: PASSWORD }],
     ['a password of the administrator', { createRole: { adminSecret: PASSWORD } }],
     ['a password as createRole', { createRole: PASSWORD }],
-  ])('of the construct: %s', (_, different) => {
+  ])('in the construct: %s', (_, different) => {
     const found = refusalOf(() => construct(() => different))
     expect(found).toContain('Test/Shop')
     expect(found).not.toContain(PASSWORD)

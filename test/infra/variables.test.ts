@@ -9,7 +9,7 @@ import { readCertificates } from '../../lambda/postgres/tls.ts'
 import { readSettings } from '../../lambda/settings.ts'
 import { environmentOf, newStack, reaper, rules, SECRET_ARN, secretOf } from '../support/reaper.ts'
 
-describe("the deployed variables are the function's own", () => {
+describe('the function reads its deployed variables', () => {
   test.each<[string, Partial<SessionReaperProps>, object]>([
     [
       'by default',
@@ -37,14 +37,14 @@ describe("the deployed variables are the function's own", () => {
     expect(settings.caFile).toMatch(/rds-ca\.pem$/)
   })
 
-  test('but not where a value of it is known only in the deployment', () => {
+  test('refuses a policy whose values are known only at deployment', () => {
     const users = [...Array(60).fill('x'.repeat(50)), Fn.importValue('AppRole')]
     expect(() => reaper({ policy: { rules, protect: [{ users }] } })).toThrow(
       'write the value itself',
     )
   })
 
-  test('a policy that is too long for them goes along as a file', () => {
+  test('deploys a long policy as a file', () => {
     const users = Array.from({ length: 300 }, (_, index) => `a_rather_long_user_name_${index}`)
     const { template, stack } = reaper({ policy: { rules, protect: [{ users }] } })
     expect(environmentOf(template).SLOTKEEPER_POLICY).toBe('file:policy.json')
@@ -74,7 +74,7 @@ describe("the deployed variables are the function's own", () => {
     writeFileSync(file('hush.pem'), 'hush')
     const inIsrael = { host: 'shop.abc.il-central-1.rds.amazonaws.com' }
 
-    test('go along with both functions, marked with their region', () => {
+    test('are deployed with both functions, marked with their region', () => {
       const { template, stack } = reaper({
         database: inIsrael,
         certificateAuthorities: file('ours.pem'),
@@ -139,11 +139,11 @@ describe("the deployed variables are the function's own", () => {
     )
   })
 
-  test('the policy of the incident is deployed by its name', () => {
+  test('deploys the policy "incident" by its name', () => {
     expect(environmentOf(reaper().template).SLOTKEEPER_POLICY).toBe('incident')
   })
 
-  test('a policy that is missing fails the synthesis in mode reap, and none is made up to observe', () => {
+  test('a missing policy fails the synthesis in mode reap and sets no variable in mode observe', () => {
     expect(() => reaper({ policy: undefined })).toThrow(
       'Test/Shop: policy: missing; in mode "reap" expected a policy with rules, or "incident"',
     )
@@ -157,14 +157,14 @@ describe("the deployed variables are the function's own", () => {
     ['a scope alone', { scope: { users: ['a'] } }, 'Test/Shop: policy.rules: missing'],
     ['another name', 'strict', 'Test/Shop: policy: expected an object'],
     ['null', null, 'Test/Shop: policy: expected an object'],
-  ])('%s is no policy, in either mode', (_, policy, said) => {
+  ])('%s is refused as a policy in either mode', (_, policy, said) => {
     for (const mode of ['reap', 'observe'] as const) {
       // As an app in JavaScript has it.
       expect(() => reaper({ mode, policy: policy as never })).toThrow(said)
     }
   })
 
-  test('a bad policy fails the synthesis with its path', () => {
+  test('an invalid policy fails the synthesis with the path of the problem', () => {
     expect(() => reaper({ policy: { rules, keep: -1 } })).toThrow(
       'Test/Shop: policy.keep: expected a whole number from 0, found -1',
     )

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { entries, SECRET, secretOf } from '../../support/function.ts'
 import { app, aws, db, emptied, metric, reaper, report, start } from '../../support/lambda.ts'
 
-test('what can not be published fails the invocation after the sweep', async () => {
+test('fails the invocation after the sweep when the metrics cannot be published', async () => {
   const lambda = await start({ AWS_ENDPOINT_URL_CLOUDWATCH: 'http://127.0.0.1:1' })
   const victim = await db.open(app, 'php')
   const { ok, payload } = await lambda.invoke({})
@@ -32,7 +32,7 @@ test.each([
   ],
   ['unreachable database', { SLOTKEEPER_PORT: '1' }, 'unreachable', '127.0.0.1:1'],
   ['unknown database', { SLOTKEEPER_DATABASE: 'none' }, 'forbidden', 'none'],
-])('%s: fails, and says so in the metrics', async (_, environment, kind, named) => {
+])('%s: fails and publishes SweepSucceeded 0', async (_, environment, kind, named) => {
   const lambda = await start(environment)
   const { ok, payload } = await lambda.invoke({})
   expect(ok).toBe(false)
@@ -53,7 +53,7 @@ test.each([
     secretOf(db.server, { ...reaper, password: 'hush-hush' }),
     'refused to let role reaper',
   ],
-])('a secret with %s', async (_, secret, named) => {
+])('names a secret with %s without its value', async (_, secret, named) => {
   aws.secrets.set(SECRET, secret)
   const lambda = await start()
   const { payload } = await lambda.invoke({})
@@ -61,7 +61,7 @@ test.each([
   expect(JSON.stringify(payload)).not.toContain('hush-hush')
 })
 
-test('a wrong configuration fails every invocation, with all that is wrong', async () => {
+test('each invocation with an invalid configuration fails and lists all problems', async () => {
   const lambda = await start({
     SLOTKEEPER_MODE: 'kill',
     SLOTKEEPER_POLICY: '{"rules": []}',
@@ -91,7 +91,7 @@ test('a wrong configuration fails every invocation, with all that is wrong', asy
   }
 })
 
-test.each(['lambda', 'provision'])('the name of an error outlives the build of %s', (folder) => {
+test.each(['lambda', 'provision'])('the build of %s keeps the class names of errors', (folder) => {
   const event = { RequestType: 'Create', ResourceProperties: { adminSecret: 'none', host: '::1' } }
   // Of what is thrown, Lambda logs the name of the class.
   const program = `
@@ -104,7 +104,7 @@ test.each(['lambda', 'provision'])('the name of an error outlives the build of %
   expect(said.trim().split('\n').at(-1)).toBe('SlotkeeperError')
 })
 
-test('a full server that lets nobody in is published as exhausted', async () => {
+test('publishes Exhausted 1 when a full server refuses the connection', async () => {
   await db.fill(app)
   const lambda = await start()
   const { payload } = await lambda.invoke({})
@@ -116,7 +116,7 @@ test('a full server that lets nobody in is published as exhausted', async () => 
   expect(metric('SweepSucceeded')).toEqual([0])
 })
 
-test('a full server is exhausted over a kept connection too', async () => {
+test('publishes Exhausted 1 for a full server over a kept connection', async () => {
   await emptied()
   const lambda = await start({ SLOTKEEPER_MODE: 'observe' })
   expect((await report(lambda)).slots.available).toBeGreaterThan(0)
@@ -128,7 +128,7 @@ test('a full server is exhausted over a kept connection too', async () => {
   await Promise.all(filling.map(({ client }) => client.end()))
 })
 
-test('a full server is told even where the sweep fails after it got in', async () => {
+test('publishes Exhausted 1 when the sweep fails after it connected to a full server', async () => {
   const blind = await db.role('blind', [], 'replication')
   await db.fill(app)
   const lambda = await start({}, blind)

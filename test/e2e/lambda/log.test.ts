@@ -4,7 +4,7 @@ import { entries } from '../../support/function.ts'
 import { app, aws, db, emptied, metric, report, start } from '../../support/lambda.ts'
 import { until } from '../../support/server.ts'
 
-test('each line of the log names its invocation', async () => {
+test('each log line has the request ID of its invocation', async () => {
   await emptied()
   const lambda = await start({ SLOTKEEPER_METRICS: 'emf' })
   await report(lambda)
@@ -22,7 +22,7 @@ const fieldsOf = (value: unknown): number =>
     ? Object.values(value).reduce((sum: number, inner) => sum + fieldsOf(inner), 0)
     : 1
 
-test('the line of a sweep has few fields, however many it reaps', async () => {
+test('the number of fields in the sweep line does not grow with the sessions reaped', async () => {
   const lambda = await start()
   await report(lambda, { mode: 'observe' })
   const before = fieldsOf(entries(lambda).at(-1))
@@ -35,7 +35,7 @@ test('the line of a sweep has few fields, however many it reaps', async () => {
   await Promise.all(leak.map(({ ended }) => ended))
 })
 
-test('logs whose session it was that it may not end', async () => {
+test('logs the user, application and client of a session that it may not end', async () => {
   const powerless = await db.role('powerless', ['pg_monitor'])
   const lambda = await start({}, powerless)
   const victim = await db.open(app, 'php')
@@ -64,7 +64,7 @@ test('logs whose session it was that it may not end', async () => {
   })
 })
 
-test('observes by the policy of the incident where none is given, and says so once', async () => {
+test('in mode observe without a policy, uses the policy "incident" and warns once', async () => {
   const lambda = await start({ SLOTKEEPER_MODE: 'observe', SLOTKEEPER_POLICY: 'incident' })
   const without = await start({ SLOTKEEPER_MODE: 'observe', SLOTKEEPER_POLICY: undefined })
   const rules = ['idle', 'crowd', 'slotkeeper:orphan']
@@ -78,7 +78,7 @@ test('observes by the policy of the incident where none is given, and says so on
   ])
 })
 
-test('warns each time of a scope that meets nobody, and once of an entry', async () => {
+test('warns in each sweep about a scope without matches, and once about each entry', async () => {
   const lambda = await start({
     SLOTKEEPER_POLICY: JSON.stringify({
       scope: { users: ['shopp_*'] },
@@ -107,7 +107,7 @@ test('warns each time of a scope that meets nobody, and once of an entry', async
   await victim.client.end()
 })
 
-test('says how many were opened, and which pool comes back as fast as it is reaped', async () => {
+test('logs the number of sessions opened, and a pool that reconnects as fast as it is reaped', async () => {
   const lambda = await start()
   expect((await report(lambda)).sessions.opened).toBeNull()
   expect(metric('SessionsOpened')).toBeUndefined()
@@ -135,7 +135,7 @@ test('says how many were opened, and which pool comes back as fast as it is reap
   await until(async () => ((await report(lambda)).sessions.opened ?? 0) === 0)
 })
 
-test('the embedded metric format needs no CloudWatch endpoint', async () => {
+test('writes the embedded metric format without a CloudWatch endpoint', async () => {
   const lambda = await start({
     SLOTKEEPER_METRICS: 'emf',
     SLOTKEEPER_METRIC_SET: 'essential',
@@ -163,7 +163,7 @@ test.each([
   ['INFO', undefined],
   ['WARN', 'WARN'],
   ['error', 'ERROR'],
-])('a log that lets pass what is %s lets the metrics pass', async (least, level) => {
+])('at log level %s the metrics are still written', async (least, level) => {
   const lambda = await start({ SLOTKEEPER_METRICS: 'emf', AWS_LAMBDA_LOG_LEVEL: least })
   await emptied()
   const idle = await Promise.all([1, 2].map(() => db.open(app, 'php')))
@@ -177,7 +177,7 @@ test.each([
   await Promise.all(idle.map(({ ended }) => ended))
 })
 
-test('observing counts each session that would be reaped once', async () => {
+test('SessionsWouldReap counts each session once', async () => {
   await emptied()
   const lambda = await start({ SLOTKEEPER_MODE: 'observe' })
   const pool = await Promise.all([1, 2, 3].map(() => db.open(app, 'php')))

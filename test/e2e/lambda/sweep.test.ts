@@ -3,7 +3,7 @@ import { entries, SECRET, secretOf } from '../../support/function.ts'
 import { app, aws, db, metric, ownSessions, reaper, report, start } from '../../support/lambda.ts'
 import { REAPER_ROLES, until } from '../../support/server.ts'
 
-test('sweeps, publishes every metric in one signed request, and logs why', async () => {
+test('reaps, publishes all metrics in one signed request and logs the reason', async () => {
   const lambda = await start()
   const victim = await db.open(app, 'php', "select 'do not log this'")
   const swept = await report(lambda, { source: 'aws.events' })
@@ -42,7 +42,7 @@ test('sweeps, publishes every metric in one signed request, and logs why', async
   ])
 })
 
-test('reaps nobody without a policy: it fails, and names the variable', async () => {
+test('in mode reap without a policy, fails and names the variable', async () => {
   const lambda = await start({ SLOTKEEPER_POLICY: undefined })
   const { ok, payload } = await lambda.invoke({})
   expect(ok).toBe(false)
@@ -53,14 +53,14 @@ test('reaps nobody without a policy: it fails, and names the variable', async ()
   expect(aws.secretReads).toEqual([])
 })
 
-test('keeps connection and secret between invocations', async () => {
+test('keeps the connection and the secret between invocations', async () => {
   const lambda = await start()
   expect((await report(lambda)).entry).toBe('client')
   expect((await report(lambda)).entry).toBe('warm')
   expect(aws.secretReads).toHaveLength(1)
 })
 
-test('an event can turn reaping into observing', async () => {
+test('an event can change mode reap to observe', async () => {
   const lambda = await start()
   const victim = await db.open(app, 'php')
   expect(await report(lambda, { mode: 'observe' })).toMatchObject({
@@ -74,7 +74,7 @@ test('an event can turn reaping into observing', async () => {
   await victim.client.end()
 })
 
-test('and never observing into reaping', async () => {
+test('an event cannot change mode observe to reap', async () => {
   const lambda = await start({ SLOTKEEPER_MODE: 'observe' })
   const victim = await db.open(app, 'php')
   expect((await report(lambda, { mode: 'reap' })).mode).toBe('observe')
@@ -82,7 +82,7 @@ test('and never observing into reaping', async () => {
   await victim.client.end()
 })
 
-test('an event of another mode is refused before anything is touched', async () => {
+test('refuses an event with an unknown mode before it reads the secret', async () => {
   const lambda = await start()
   const { ok, payload } = await lambda.invoke({ mode: 'observ' })
   expect(ok).toBe(false)
@@ -94,7 +94,7 @@ test('an event of another mode is refused before anything is touched', async () 
   expect(aws.secretReads).toEqual([])
 })
 
-test('a rotated password is read again', async () => {
+test('reads a rotated password again', async () => {
   const lambda = await start()
   await report(lambda)
   onTestFinished(async () => {
@@ -109,7 +109,7 @@ test('a rotated password is read again', async () => {
   expect(aws.secretReads).toHaveLength(2)
 })
 
-test("a full server is swept free through a walsender's slot, and that is told too", async () => {
+test('sweeps a full server through a walsender slot and reports entry "walsender"', async () => {
   const replicator = await db.role('replicator', REAPER_ROLES, 'replication')
   const filling = await db.fill(app)
   const lambda = await start({}, replicator)
@@ -123,7 +123,7 @@ test("a full server is swept free through a walsender's slot, and that is told t
   expect((await report(lambda)).entry).toBe('client')
 })
 
-test('the process lives on when the server ends the kept connection in between', async () => {
+test('the process survives when the server ends the kept connection between invocations', async () => {
   const lambda = await start()
   await report(lambda)
   await db.admin.query(

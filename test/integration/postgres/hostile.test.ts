@@ -87,7 +87,7 @@ const NAMES = [
 ]
 
 describe('applications', () => {
-  test('of hostile names are reaped by those names, and no other', async () => {
+  test('with hostile names are reaped by exactly those names', async () => {
     const long = ['long '.repeat(13_000), `${'a'.repeat(61)}€${'€'.repeat(20_000)}`]
     const names = [...NAMES, ...long]
     const victims = await Promise.all(names.map((name) => open(app, setName(name))))
@@ -105,7 +105,7 @@ describe('applications', () => {
     expect(others.every(({ isAlive }) => isAlive())).toBe(true)
   })
 
-  test('of any names are told as the server has them, and matched as a glob says', async () => {
+  test('with any name are reported as the server stores it and matched by globs', async () => {
     const sessions = await Promise.all(Array.from({ length: 20 }, () => open()))
     // No NUL and no half of a pair reaches a server.
     const name = hostileText.map((text) => Buffer.from(text.replaceAll('\0', '')).toString())
@@ -128,7 +128,7 @@ describe('applications', () => {
     )
   })
 
-  test('that send a NUL harm themselves alone', async () => {
+  test('that send a NUL do not affect the sweep', async () => {
     const victim = await open(app, setName('unharmed'))
     const harmed = await open()
     const refused = expect(harmed.client.query(setName('a\0b'))).rejects.toThrow()
@@ -139,7 +139,7 @@ describe('applications', () => {
 })
 
 describe('roles and databases', () => {
-  test('of hostile names are reaped by those names, and no other', async () => {
+  test('with hostile names are reaped by exactly those names', async () => {
     const long = '€'.repeat(30)
     // The server cuts a name to 63 bytes, and between characters.
     const names = [...NAMES, long].map((name) => ({
@@ -161,7 +161,7 @@ describe('roles and databases', () => {
     expect(others.every(({ isAlive }) => isAlive())).toBe(true)
   })
 
-  test('the same of databases', async () => {
+  test('databases with hostile names are matched by exactly those names', async () => {
     const names = NAMES.slice(1, 4)
     const victims: number[] = []
     for (const database of names) {
@@ -189,10 +189,10 @@ async function openIn(database: string, ...statements: string[]): Promise<number
   return pid
 }
 
-describe('texts of another encoding than that of the database that is looked from', () => {
+describe('query texts in another encoding than the database of the sweep', () => {
   const encodings = ['UTF8', 'LATIN1', 'SQL_ASCII', 'EUC_JP']
 
-  test('blind nobody', async () => {
+  test('do not hide any session', async () => {
     const pids: number[] = []
     for (const encoding of encodings) {
       await db.admin.query(
@@ -211,7 +211,7 @@ describe('texts of another encoding than that of the database that is looked fro
   })
 })
 
-describe('the statement that ends sessions', () => {
+describe('the signal statement', () => {
   /** A link that tells what it was asked. */
   const overheard = (link: Link, said: string[]): Link => ({
     ...link,
@@ -223,7 +223,7 @@ describe('the statement that ends sessions', () => {
   /** The arrays of what identifies the sessions, and the instant until which signals are sent. */
   const DATA = /'\{[^}']*\}'::(int|float8|text)\[\]|stop_at constant [^;]*/g
 
-  test('says of them numbers and states alone, whatever they are called', async () => {
+  test('contains only numbers and states of the sessions, never their names', async () => {
     const victims = await Promise.all(NAMES.map((name) => open(app, setName(name))))
     const plain = await open(app, setName('plain'))
     const link = await db.link(reaper)
@@ -258,7 +258,7 @@ test.each([
   'extra_float_digits = 0',
   "datestyle = 'SQL, DMY'",
   "timezone = 'Asia/Kathmandu'",
-])("a setting of the sweep's own role, %s, changes nothing", async (setting) => {
+])('the role setting %s does not change the sweep', async (setting) => {
   const particular = await db.role('particular', REAPER_ROLES)
   onTestFinished(async () => {
     await db.admin.query('drop role particular')
@@ -270,7 +270,7 @@ test.each([
 })
 
 describe('credentials', () => {
-  test('of any text let nobody in but by their own error', async () => {
+  test('of any text fail with an error of Slotkeeper', async () => {
     const text = fc.oneof(hostileText, fc.constantFrom('x'.repeat(65_536), 'reaper\0', ''))
     const fields = fc.record({ user: text, password: text, database: text }, { requiredKeys: [] })
     await fc.assert(

@@ -26,7 +26,7 @@ import {
 } from '../../support/role-settings.ts'
 import { MAJOR, restart, until } from '../../support/server.ts'
 
-test('the settings that are tried are those of the server', async () => {
+test('the tests try every setting of the server', async () => {
   const accepted = new Set<string>()
   for (let round = 0; round < ROUNDS; round++) {
     for (const name of await set('role reaper', valuesOf(round))) accepted.add(name)
@@ -39,15 +39,15 @@ test('the settings that are tried are those of the server', async () => {
 const usual = await sweepTwice(untouched, 'postgres')
 const usualAsWalsender = await sweepAsWalsender(untouched, 'postgres')
 const rounds = Array.from({ length: ROUNDS }, (_, round) => round)
-describe.each(Object.entries(WHOM))('whatever is set for %s', (_, targets) => {
-  test.each(rounds)('a sweep does and tells the same, round %i', async (round) => {
+describe.each(Object.entries(WHOM))('with hostile settings for %s', (_, targets) => {
+  test.each(rounds)('a sweep acts and reports the same, round %i', async (round) => {
     for (const [index, whom] of targets.entries()) await set(whom, valuesOf(round + index))
     expect(await sweepTwice(reaper)).toEqual(usual)
     expect(await sweepAsWalsender(replicator)).toEqual(usualAsWalsender)
   })
 })
 
-describe('what takes time is not cut short', () => {
+describe('short timeouts of the role do not interrupt the sweep', () => {
   /** In ms: shorter than a sweep that waits for a session which does not go. */
   const SHORT = '1000'
   const TIMEOUTS = [
@@ -57,7 +57,7 @@ describe('what takes time is not cut short', () => {
     'transaction_timeout',
   ]
 
-  test('where a session does not go', async () => {
+  test('while a session does not end', async () => {
     const outcomes = []
     for (const [role, timeouts] of [
       [untouched, []],
@@ -88,7 +88,7 @@ describe('what takes time is not cut short', () => {
     expect(outcomes[1]).toEqual(outcomes[0])
   })
 
-  test('where a catalog is locked for a moment', async () => {
+  test('while a catalog is locked', async () => {
     await set('role reaper', [['lock_timeout', '1']])
     const gate = createGate(async () => db.credentials(reaper, DATABASE), false)
     await sweepWith(gate)
@@ -119,7 +119,7 @@ describe('what takes time is not cut short', () => {
   })
 })
 
-test('one refusal does not end the sweep where errors end a session', async () => {
+test('one refusal does not end the sweep under exit_on_error', async () => {
   await set('role reaper', [['exit_on_error', 'on']])
   const promoted = await db.role('shop_promoted')
   const refused = await db.open(promoted, 'php')
@@ -154,8 +154,8 @@ test('one refusal does not end the sweep where errors end a session', async () =
 /** Makes no test of what a release lacks. */
 const ifFrom = (major: number) => (MAJOR >= major ? test : () => undefined)
 
-describe('what only an administrator can mend', () => {
-  test('a library that is missing refuses the login, and the error names it', async () => {
+describe('settings that only an administrator can fix', () => {
+  test('a missing library refuses the login and is named in the error', async () => {
     await set('role reaper', [['session_preload_libraries', 'nothere']])
     await expect(sweepTwice(reaper)).rejects.toMatchObject({
       kind: 'forbidden',
@@ -164,7 +164,7 @@ describe('what only an administrator can mend', () => {
   })
 
   // Before 18 PL/pgSQL is found in $libdir, whatever the path says.
-  ifFrom(18)('without PL/pgSQL nobody is said to have been ended', async () => {
+  ifFrom(18)('without PL/pgSQL no session is reported as ended', async () => {
     await set('role reaper', [['dynamic_library_path', '/nowhere']])
     const victim = await db.open(app, 'php')
     const gate = createGate(async () => db.credentials(reaper, DATABASE), false)
@@ -178,7 +178,7 @@ describe('what only an administrator can mend', () => {
     expect(victim.isAlive()).toBe(true)
   })
 
-  ifFrom(17)('a trigger at login that fails is named', async () => {
+  ifFrom(17)('a failing login trigger is named in the error', async () => {
     // A database of its own: on a replica, one that ever had such a trigger may let nobody in.
     await db.admin.query('create database triggered')
     const owner = new Client({ connectionString: db.server.url(undefined, 'triggered') })
@@ -195,7 +195,7 @@ describe('what only an administrator can mend', () => {
   })
 })
 
-test('a read replica is swept, whatever is set', async () => {
+test('a read replica is swept under any settings', async () => {
   for (const [index, whom] of WHOM.both.entries()) {
     await set(whom, valuesOf(index))
     await set(whom, [

@@ -35,7 +35,7 @@ async function look() {
 
 const find = (sessions: Session[], pid: number) => sessions.find((session) => session.pid === pid)
 
-test('reads version, own identity and the reserves of every kind', async () => {
+test('reads the version, its own identity and all reserved slots', async () => {
   const before = Date.now()
   const snapshot = await look()
   const after = Date.now()
@@ -52,7 +52,7 @@ test('reads version, own identity and the reserves of every kind', async () => {
   })
 })
 
-test('knows whether its role may signal the sessions of others', async () => {
+test('reads whether its role may signal other sessions', async () => {
   const signals = async (role: Parameters<typeof db.link>[0]) => {
     const link = await db.link(role)
     const { maySignal } = await takeSnapshot(link, LOOK_MS)
@@ -70,7 +70,7 @@ test('knows whether its role may signal the sessions of others', async () => {
   }
 })
 
-test('tells a session as the server does, with its instants to the microsecond', async () => {
+test('reports a session as the server does, with timestamps to the microsecond', async () => {
   const { pid } = await db.open(app, 'php-fpm', 'select 1')
   const session = find((await look()).sessions, pid)
   expect(session).toMatchObject({
@@ -107,7 +107,7 @@ test.each([
   expect(find((await look()).sessions, pid)).toMatchObject(expected)
 })
 
-test('finds who holds an advisory lock, in whatever database, and nobody else', async () => {
+test('finds the holders of advisory locks in all databases, and no other sessions', async () => {
   await db.admin.query('create database elsewhere')
   const stranger = await connect(db.credentials(app, 'elsewhere'), false, 'client', LOOK_MS)
   const [[{ pid: elsewhere }]] = (await stranger.query(
@@ -153,7 +153,7 @@ test('sees a session of a superuser, over the Unix socket', async () => {
   await client.end()
 })
 
-test('sees no age where the server tracks no activities', async () => {
+test('reports no age when track_activities is off', async () => {
   const untracked = await db.role('untracked')
   await db.admin.query('alter role untracked set track_activities = off')
   const { pid } = await db.open(untracked, 'untracked')
@@ -164,7 +164,7 @@ test('sees no age where the server tracks no activities', async () => {
   })
 })
 
-test('leaves out walsenders, which are idle between commands too', async () => {
+test('leaves out walsenders, which are also idle between commands', async () => {
   const config = { connectionString: db.server.url(), replication: 'database' }
   const walsender = new Client(config)
   await walsender.connect()
@@ -174,12 +174,12 @@ test('leaves out walsenders, which are idle between commands too', async () => {
   await walsender.end()
 })
 
-test('never brings query texts along', async () => {
+test('never reads query texts', async () => {
   await db.open(app, 'secretive', "select 'a text that stays on the server'")
   expect(JSON.stringify(await look())).not.toContain('stays on the server')
 })
 
-test('a role that sees nothing is told so, with the grant that mends it', async () => {
+test('reports a role that sees no sessions, with the missing GRANT', async () => {
   const blind = await db.role('o"dd blïnd röle')
   const link = await db.link(blind)
   await expect(takeSnapshot(link, LOOK_MS)).rejects.toMatchObject({
@@ -189,7 +189,7 @@ test('a role that sees nothing is told so, with the grant that mends it', async 
   await link.close()
 })
 
-describe('statements that look like LISTEN', () => {
+describe('a statement that may contain LISTEN', () => {
   const sessionOf = async (pid: number) => find((await look()).sessions, pid)
 
   test.each<[boolean, string]>([
@@ -224,7 +224,7 @@ describe('statements that look like LISTEN', () => {
     expect(await sessionOf(pid)).toMatchObject({ listening })
   })
 
-  test('hold the look up by no length of comments', async () => {
+  test('does not slow the snapshot, however long its comments', async () => {
     const pieces = ['/* */ ', '/*', '--\n', ' ', '/* x ', '*/']
     const texts = pieces.map((piece) => `${piece.repeat(QUERY_SIZE / piece.length - 10)} `)
     const sessions = await Promise.all(texts.map(() => db.open(app, 'php')))
@@ -239,7 +239,7 @@ describe('statements that look like LISTEN', () => {
   })
 })
 
-test('an advisory lock of a prepared transaction makes no session a holder', async () => {
+test('an advisory lock of a prepared transaction belongs to no session', async () => {
   onTestFinished(async () => {
     await db.admin.query("rollback prepared 'left behind'")
   })

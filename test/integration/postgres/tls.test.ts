@@ -22,7 +22,7 @@ import {
   verifyFull,
 } from '../../support/tls-server.ts'
 
-test('a server without it is refused', async () => {
+test('refuses a server without TLS', async () => {
   await expect(connect(byName, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
     kind: 'tls',
     message: expect.stringMatching(
@@ -31,9 +31,9 @@ test('a server without it is refused', async () => {
   })
 })
 
-describe('a certificate of a trusted authority for the name', () => {
+describe('a certificate for the host name by a trusted authority', () => {
   test.each(['rsa-sha256', 'rsa-sha384', 'ecdsa-sha384', 'by-a-middle'])(
-    '%s is let through',
+    '%s is accepted',
     async (name) => {
       await show(name)
       const link = await connect(byName, verifyFull, 'client', SOON_MS)
@@ -57,7 +57,7 @@ describe('a certificate of a trusted authority for the name', () => {
     })
   })
 
-  test('is held to the name wherever it is reached, as at the near end of a tunnel', async () => {
+  test('is verified against the host name, not the address, as through a tunnel', async () => {
     await show('of-another-host')
     const tunnel = { ...byName, host: 'other.example', address: '127.0.0.1' }
     const link = await connect(tunnel, verifyFull, 'client', SOON_MS)
@@ -71,7 +71,7 @@ describe('a certificate of a trusted authority for the name', () => {
   })
 })
 
-describe('any other certificate is refused, with the reason and what to do', () => {
+describe('any other certificate is refused with the reason and the fix', () => {
   test.each([
     ['of-another-host', /is for another host name: .*other\.example.* Connect by a name/],
     ['expired', /has expired.*\(CERT_HAS_EXPIRED\).* Install a new one/],
@@ -89,11 +89,11 @@ describe('any other certificate is refused, with the reason and what to do', () 
   })
 })
 
-describe('without the name verified', () => {
+describe('without verification of the name (verify-ca)', () => {
   const verifyCa = { ...verifyFull, verifyName: false }
 
   test.each(['localhost', '127.0.0.1'])(
-    'any name of a trusted authority will do: %s',
+    'a certificate for another name is accepted: %s',
     async (host) => {
       await show('of-another-host')
       const link = await connect({ ...byName, host }, verifyCa, 'client', SOON_MS)
@@ -102,7 +102,7 @@ describe('without the name verified', () => {
     },
   )
 
-  test.each(['expired', 'self-signed', 'of-a-stranger'])('%s is refused still', async (name) => {
+  test.each(['expired', 'self-signed', 'of-a-stranger'])('%s is still refused', async (name) => {
     await show(name)
     await expect(connect(byName, verifyCa, 'client', SOON_MS)).rejects.toMatchObject({
       kind: 'tls',
@@ -141,7 +141,7 @@ describe('the login', () => {
       'with the offer to bind it struck out',
       (said: string) => said.replace('256-PLUS', '256-NONE'),
     ],
-  ])('is refused where it was relayed %s, even with a trusted certificate', async (_, edit) => {
+  ])('is refused through a relay with a trusted certificate, %s', async (_, edit) => {
     const relay = await startRelay(edit)
     const credentials = { ...byName, port: relay.port }
     // What is refused is not the relay as such: who does not bind the login gets through it.
@@ -157,7 +157,7 @@ describe('the login', () => {
     relay.close()
   })
 
-  test('is bound where that is demanded, and not where the server can not', async () => {
+  test('uses channel binding when required, and fails when the server has none', async () => {
     const demanding = { ...verifyFull, requireBinding: true }
     const link = await connect(byName, demanding, 'client', SOON_MS)
     expect(link.alive()).toBe(true)
@@ -180,14 +180,14 @@ describe('the login', () => {
     })
   })
 
-  test('with a wrong password is still told from that', async () => {
+  test('with a wrong password reports the password, not the relay', async () => {
     const credentials = { ...byName, password: 'wrong' }
     await expect(connect(credentials, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
       kind: 'authentication',
     })
   })
 
-  test('by a method that knows no binding, as that of IAM tokens, goes on', async () => {
+  test('by a method without channel binding, as with IAM tokens, succeeds', async () => {
     // SCRAM has no use for a password that is kept as MD5: the rule below alone lets it in.
     await db.admin.query("set password_encryption = 'md5'")
     const byToken = await db.role('by_token')
@@ -223,7 +223,7 @@ describe('a client certificate', () => {
     key: read(`${name}.key`),
   })
 
-  test('that is demanded and not given', async () => {
+  test('that is required but missing is reported', async () => {
     await until(() =>
       connect(certified, verifyFull, 'client', SOON_MS).then(
         (link) => link.close().then(() => false),
@@ -236,13 +236,13 @@ describe('a client certificate', () => {
     })
   })
 
-  test('that is given', async () => {
+  test('that is valid is accepted', async () => {
     const link = await connect(certified, shown('for-clients'), 'client', SOON_MS)
     expect(link.alive()).toBe(true)
     await link.close()
   })
 
-  test('of an authority that the server does not know', async () => {
+  test('by an authority that the server does not trust is reported', async () => {
     await expect(
       connect(certified, shown('of-a-stranger'), 'client', SOON_MS),
     ).rejects.toMatchObject({
@@ -252,7 +252,7 @@ describe('a client certificate', () => {
   })
 })
 
-test('a certificate that was revoked is refused', async () => {
+test('a revoked certificate is refused', async () => {
   await show('rsa-sha256')
   writeFileSync(
     join(folder, 'revoked.cnf'),
@@ -273,7 +273,7 @@ test('a certificate that was revoked is refused', async () => {
   })
 })
 
-test('a server that speaks outdated versions only is refused', async () => {
+test('a server with outdated TLS versions only is refused', async () => {
   await db.admin.query("alter system set ssl_min_protocol_version = 'TLSv1'")
   await db.admin.query("alter system set ssl_max_protocol_version = 'TLSv1.1'")
   await db.admin.query('select pg_reload_conf()')

@@ -29,23 +29,26 @@ import { freeze } from '../../support/process.ts'
 import { type OtherSession, REAPER_ROLES, restart, until } from '../../support/server.ts'
 import { policy } from '../../support/session.ts'
 
-describe('a connection that is cut', () => {
+describe('a cut connection', () => {
   test.each([
     ['before the signal statement', isSignal],
     ['before its answer', isAnswer],
-  ])('%s: says of nobody what it does not know, and is made good by the next', async (_, isHit) => {
-    const victims = await open(2)
-    network.judge = (chunk) => (isHit(chunk) ? 'cut' : 'pass')
-    expectUnknown(await run(), victims)
-    network.judge = () => 'pass'
-    expect((await run()).entry).toBe('client')
-    await allEnded(victims)
-  })
+  ])(
+    '%s: reports unknown outcomes as refused, and the next sweep connects again',
+    async (_, isHit) => {
+      const victims = await open(2)
+      network.judge = (chunk) => (isHit(chunk) ? 'cut' : 'pass')
+      expectUnknown(await run(), victims)
+      network.judge = () => 'pass'
+      expect((await run()).entry).toBe('client')
+      await allEnded(victims)
+    },
+  )
 
   test.each<[string, (own: number) => unknown]>([
     ['by the network', () => network.cut()],
     ['by the server, which shuts down or was told to', (own) => process.kill(own, 'SIGTERM')],
-  ])('in the middle of it %s: the same', async (_, act) => {
+  ])('during the signal statement %s: reports unknown outcomes as refused', async (_, act) => {
     await warmUp()
     const victims = await openInOrder([app, other])
     expectUnknown(await whileSignalling(victims, act), victims)
@@ -56,7 +59,7 @@ describe('a connection that is cut', () => {
   test.each<[string, (own: number) => unknown]>([
     ['by the network', () => network.cut()],
     ['by the server, which was told to', (own) => process.kill(own, 'SIGTERM')],
-  ])('after it %s: the signals that were accepted are told as what they are', async (_, act) => {
+  ])('after the signals %s: reports the accepted signals as reaped', async (_, act) => {
     const { victims, report } = await whileSettling(async (release) => {
       for (const own of await ownSessions()) await act(own)
       release()
@@ -67,8 +70,8 @@ describe('a connection that is cut', () => {
   })
 })
 
-describe('a network that loses packets for good', () => {
-  test('in the middle of a sweep: it ends in its time', async () => {
+describe('a network that drops all packets', () => {
+  test('during a sweep: the sweep ends at its deadline', async () => {
     const victims = await open(2)
     network.judge = (chunk) => (isSignal(chunk) ? 'lose' : 'pass')
     expectUnknown(await run(SHORT_MS), victims)
@@ -77,7 +80,7 @@ describe('a network that loses packets for good', () => {
     expect((await run()).reaped).toHaveLength(2)
   })
 
-  test('between two sweeps: the second comes in anew', async () => {
+  test('between two sweeps: the second connects again', async () => {
     expect((await run()).entry).toBe('client')
     let first = true
     network.judge = () => {
@@ -90,7 +93,7 @@ describe('a network that loses packets for good', () => {
   })
 })
 
-test('a deadline in mid-sweep: it stops signalling, and reports what it did', async () => {
+test('stops signalling at a deadline during the sweep, and reports what it did', async () => {
   await warmUp()
   const victims = await openInOrder([app, other, app])
   const [first, second, third] = victims as [OtherSession, OtherSession, OtherSession]
@@ -105,7 +108,7 @@ test('a deadline in mid-sweep: it stops signalling, and reports what it did', as
   expect((await run()).reaped.map(({ pid }) => pid)).toEqual([third.pid])
 })
 
-test('a deadline that leaves no time to reap: nobody is signalled, and nobody refused', async () => {
+test('signals no session when the deadline leaves no time to reap', async () => {
   await run()
   const victims = await open(3)
   const report = await run(LEAST_REAP_MS - 1)
@@ -114,8 +117,8 @@ test('a deadline that leaves no time to reap: nobody is signalled, and nobody re
   expect((await run()).reaped).toHaveLength(3)
 })
 
-describe('a password that is rotated', () => {
-  test('in the middle of a sweep: it comes to its end, and the next one too', async () => {
+describe('a rotated password', () => {
+  test('during a sweep: this sweep and the next one complete', async () => {
     onTestFinished(async () => {
       await db.admin.query(`alter role reaper password '${reaper.password}'`)
     })
@@ -128,7 +131,7 @@ describe('a password that is rotated', () => {
     expect((await run()).entry).toBe('warm')
   })
 
-  test('by turns between two users: the sweep goes on as the other one, and spares the first', async () => {
+  test('alternating between two users: the sweep continues as the second user and spares the session of the first', async () => {
     const twin = await db.role('reaper_clone', REAPER_ROLES)
     const ofTwin = createGate(async () => ({ ...credentials, ...twin }), false)
     await run()
@@ -140,7 +143,7 @@ describe('a password that is rotated', () => {
   })
 })
 
-describe('a server that is not there any more', () => {
+describe('a server that is gone', () => {
   async function startTwin() {
     const twin = await startPostgres({}, inject('release'))
     onTestFinished(() => twin.stop())
@@ -151,7 +154,7 @@ describe('a server that is not there any more', () => {
     return { twin, goThere }
   }
 
-  test('because another one took its place: the next sweep goes there', async () => {
+  test('after a failover: the next sweep connects to the new server', async () => {
     const { goThere } = await startTwin()
     await run()
     goThere()
@@ -164,7 +167,7 @@ describe('a server that is not there any more', () => {
     ['fast', 'SIGINT'],
     ['immediately', 'SIGQUIT'],
   ] as const)(
-    'because it was shut down %s: the sweep says so, and the next one finds it',
+    'after a shutdown (%s): the sweep fails as unreachable, and succeeds once the server is back',
     async (_, signal) => {
       const { twin, goThere } = await startTwin()
       goThere()
@@ -182,7 +185,7 @@ describe('a server that is not there any more', () => {
   )
 })
 
-test('a server that stops answering: the sweep ends in its time, and says so', async () => {
+test('fails as unreachable at its deadline when the server stops answering', async () => {
   await run()
   const [own] = await ownSessions()
   // The kept session, and the process that would take a new one.
@@ -196,7 +199,7 @@ test('a server that stops answering: the sweep ends in its time, and says so', a
   expect((await run()).entry).toBe('client')
 })
 
-test('a server that stalls before it signals: once the sweep gave up it ends nobody', async () => {
+test('a server that stalls before it signals ends no session after the sweep gave up', async () => {
   await run()
   const victims = await open(3)
   const [own] = (await ownSessions()) as [number]
@@ -215,7 +218,7 @@ test('a server that stalls before it signals: once the sweep gave up it ends nob
   expect((await run()).reaped).toHaveLength(3)
 })
 
-test('a name that can not be resolved: the sweep says so, and the next one finds it', async () => {
+test('names a host that cannot be resolved, and connects once it can', async () => {
   logInWith({ host: 'no-such-host.invalid' })
   await expect(run()).rejects.toMatchObject({
     kind: 'unreachable',

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { readMethods } from '../../../cli/libpq/authentication.ts'
 
-describe('the methods that a login may take', () => {
+describe('require_auth', () => {
   test.each([
     ['scram-sha-256', ['scram-sha-256']],
     ['scram-sha-256,md5', ['md5', 'scram-sha-256']],
@@ -12,7 +12,7 @@ describe('the methods that a login may take', () => {
     expect(readMethods(text)).toEqual(expected)
   })
 
-  test.each(['gss', 'scram', 'md5,!password', 'md5,md5', 'md5,', '!'])('%s is refused', (text) => {
+  test.each(['gss', 'scram', 'md5,!password', 'md5,md5', 'md5,', '!'])('refuses %s', (text) => {
     expect(() => readMethods(text)).toThrow(`require_auth: found "${text}"`)
   })
 })

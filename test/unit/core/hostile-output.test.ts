@@ -11,7 +11,7 @@ describe('a distribution', () => {
     fc.array(fc.double({ min: 0, max: 1e12, noNaN: true }), { maxLength: 300, size: 'max' }),
     fc.array(fc.nat(100_000), { maxLength: 1_000, size: 'max' }),
   )
-  test('of whatever ages keeps their count and their sum', () => {
+  test('of any ages keeps their count and sum', () => {
     fc.assert(
       fc.property(ages, (samples) => {
         const { values, counts } = distribution('IdleAge', 'Seconds', samples)
@@ -30,8 +30,8 @@ describe('a distribution', () => {
   })
 })
 
-describe('what is written', () => {
-  test('holds nothing that a terminal acts on, and reads back the same', () => {
+describe('output', () => {
+  test('as JSON has no terminal control characters and parses to the same value', () => {
     const tree = fc.letrec((tie) => ({
       node: fc.oneof(
         { maxDepth: 3 },
@@ -50,7 +50,7 @@ describe('what is written', () => {
     )
   })
 
-  test('as text, too, and leaves harmless text alone', () => {
+  test('as text has no terminal control characters, and harmless text stays unchanged', () => {
     fc.assert(
       fc.property(hostileText, (text) => {
         expect(isHarmless(printable(text))).toBe(true)
@@ -60,7 +60,7 @@ describe('what is written', () => {
     )
   })
 
-  test('in the embedded metric format declares each metric, whatever the target is called', () => {
+  test('in the embedded metric format declares each metric, whatever the name of the target', () => {
     const measurement = fc.record({
       name: fc.constantFrom('IdleAge', 'SlotsUsed', 'SweepSucceeded'),
       unit: fc.constantFrom('Count' as const, 'Seconds' as const),

@@ -88,22 +88,22 @@ function mutate(input: PolicyInput, changes: Change[]): string {
   return JSON.stringify(mutated)
 }
 
-describe('a policy', () => {
-  test('of any JSON', () => {
+describe('a policy is parsed or refused with harmless problems', () => {
+  test('when it is any JSON', () => {
     fc.assert(
       fc.property(json, (input) => checkParsed(parsePolicy(input))),
       RUNS,
     )
   })
 
-  test('of any text', () => {
+  test('when it is any text', () => {
     fc.assert(
       fc.property(hostileText, (text) => checkParsed(parsePolicyText(text))),
       RUNS,
     )
   })
 
-  test('that was valid once', () => {
+  test('when it is a mutated valid policy', () => {
     fc.assert(
       fc.property(policyInput, fc.array(change, { maxLength: 4 }), (input, changes) => {
         checkParsed(parsePolicyText(mutate(input, changes)))
@@ -112,7 +112,7 @@ describe('a policy', () => {
     )
   })
 
-  test('with a key that it does not know, wherever it stands', () => {
+  test('when any of its objects has an unknown key', () => {
     fc.assert(
       fc.property(policyInput, fc.nat(), hostileKey, (input, at, key) => {
         const mutated = structuredClone(input)
@@ -131,11 +131,11 @@ describe('a policy', () => {
     ['lists where a scope is expected', `{"scope": ${'['.repeat(1e5)}${']'.repeat(1e5)}}`],
     ['objects', `${'{"scope":'.repeat(10_000)}1${'}'.repeat(10_000)}`],
     ['lists without an end', '['.repeat(10_000)],
-  ])('nested thousands of levels deep: %s', (_, text) => {
+  ])('when it is nested thousands of levels deep: %s', (_, text) => {
     checkParsed(inTime(() => parsePolicyText(text)))
   })
 
-  test('of a hundred thousand rules, or with a key of a million characters', () => {
+  test('when it has 100,000 rules or a key of a million characters', () => {
     const rules = Array.from({ length: 100_000 }, (_, index) => ({
       name: `r${index}`,
       state: 'idle',
@@ -145,7 +145,7 @@ describe('a policy', () => {
     checkParsed(inTime(() => parsePolicy({ ['x'.repeat(1e6)]: 'y'.repeat(1e6) })))
   })
 
-  test('can not write a rule of a built-in name', () => {
+  test('when a rule has a built-in name', () => {
     const named = { name: 'slotkeeper:orphan', state: 'idle', olderThan: '1s' } as const
     expect(parsePolicy({ rules: [named] })).toMatchObject({
       problems: [expect.stringContaining('policy.rules[0].name: expected a name that does not')],
@@ -154,7 +154,7 @@ describe('a policy', () => {
 })
 
 describe('a glob', () => {
-  test('means what the regular expression means', () => {
+  test('matches like the equivalent regular expression', () => {
     const wild = fc.string({
       unit: fc.oneof(fc.constantFrom('*', '?', 'a', 'b', '😀', '\ud83d', '\ude00'), hostileText),
       maxLength: 8,
@@ -175,12 +175,12 @@ describe('a glob', () => {
     ['hundreds of stars', `${'*a'.repeat(500)}*b`],
     ['a long tail', `*${'a'.repeat(100)}b`],
     ['nothing but stars', `${'*'.repeat(100_000)}b`],
-  ])('of %s holds nothing up', (_, written) => {
+  ])('of %s is matched in linear time', (_, written) => {
     expect(inTime(() => globMatches(written, 'a'.repeat(65_536)))).toBe(false)
   })
 })
 
-test('a network is one that can be matched, or is refused', () => {
+test('a network is refused or can be matched', () => {
   const part = fc.oneof(fc.nat(300).map(String), fc.constantFrom('', 'ff', '::', '%', '-1', '08'))
   const network = fc.oneof(
     fc

@@ -102,7 +102,7 @@ const poolOf = ({ user, database, application, client }: Session) =>
   JSON.stringify([user, database, application, client])
 
 describe('a snapshot', () => {
-  test('has exactly those reaped that the policy says, by the first rule that they meet', () => {
+  test('reaps exactly the sessions that the policy selects, by their first matching rule', () => {
     fc.assert(
       fc.property(snapshot, policyInput, (look, { keep, budget, ...input }) => {
         const verdicts = judge(look, parsed(input))
@@ -117,7 +117,7 @@ describe('a snapshot', () => {
     )
   })
 
-  test('has those live on that `keep` and `budget` leave', () => {
+  test('reaps only what `keep` and `budget` allow', () => {
     fc.assert(
       fc.property(snapshot, policyInput, (look, input) => {
         const { keep = 0, budget = look.sessions.length } = input
@@ -139,7 +139,7 @@ describe('a snapshot', () => {
     )
   })
 
-  test('is judged the same in whatever order it comes', () => {
+  test('is judged the same in any order', () => {
     const shuffled = snapshot.chain((look) =>
       fc.tuple(
         fc.constant(look),
@@ -158,7 +158,7 @@ describe('a snapshot', () => {
     )
   })
 
-  test('is judged the same without a look at locks where no verdict hangs on them', () => {
+  test('is judged the same without locks when no verdict depends on them', () => {
     let spared = 0
     fc.assert(
       fc.property(snapshot, policyInput, (look, input) => {
@@ -176,7 +176,7 @@ describe('a snapshot', () => {
     expect(spared).toBeGreaterThan(0)
   })
 
-  test('gives a reason for each verdict, a report and numbers that CloudWatch takes', () => {
+  test('gives a reason for each verdict, a report and metrics that CloudWatch accepts', () => {
     fc.assert(
       fc.property(snapshot, policyInput, (look, input) => {
         const verdicts = judge(look, parsed(input))

@@ -48,7 +48,7 @@ describe('the metrics', () => {
     expect(metricOf(name, sessions, outcomes, mode, entry)).toEqual([value])
   })
 
-  test('the oldest transaction is one that the policy could touch', () => {
+  test('OldestTransactionAge covers only transactions that the policy may end', () => {
     const sessions = [
       session({ application: 'pg_dump', transactionSeconds: 9000 }),
       session({ user: 'postgres', superuser: true, transactionSeconds: 8000 }),
@@ -72,7 +72,7 @@ describe('the metrics', () => {
     expect(oldest({})).toEqual([9000])
   })
 
-  test('observing counts what would be reaped, and what would be refused', () => {
+  test('mode observe counts the sessions that would be reaped and those that would be refused', () => {
     const look = snapshot(many(3))
     const counts = (mode: Mode, cannotSignal: boolean) => {
       const { report } = sweep(look.sessions, [], mode)
@@ -92,17 +92,17 @@ describe('the metrics', () => {
     expect(counts('reap', true)).toEqual([undefined, 0])
   })
 
-  test('there is no age without an idle session', () => {
+  test('IdleAge is missing without idle sessions', () => {
     expect(metricOf('IdleAge', many(3, { state: 'active' }), [])).toBeUndefined()
   })
 
-  test('the essential set', () => {
+  test('the essential set has four metrics', () => {
     const { look, report } = sweep(many(1), [])
     const names = measure(look, report, 'essential', circumstances).map(({ name }) => name)
     expect(names).toEqual(['SlotsUsedPercent', 'SessionsReaped', 'Exhausted', 'SweepSucceeded'])
   })
 
-  test('of a failure: what is known, and no more', () => {
+  test('a failed sweep publishes only what is known', () => {
     expect(measureFailure(true, 5, 'full').map(({ name, values }) => [name, ...values])).toEqual([
       ['Exhausted', 1],
       ['SweepSucceeded', 0],
@@ -117,7 +117,7 @@ describe('the metrics', () => {
   })
 })
 
-describe('in the embedded metric format', () => {
+describe('the embedded metric format', () => {
   const written = (samples: number[]) =>
     (
       embedded(
@@ -127,14 +127,14 @@ describe('in the embedded metric format', () => {
       ) as { IdleAge: unknown }
     ).IdleAge
 
-  test('a value is a number, and several are a list', () => {
+  test('writes one value as a number and several as a list', () => {
     expect(written([4])).toBe(4)
     expect(written([4, 4])).toEqual([4, 4])
     expect(written([3, 1, 2, 2])).toEqual([1, 2, 2, 3])
     expect(written(Array.from({ length: 100 }, () => 7))).toHaveLength(100)
   })
 
-  test.each([101, 150, 5000])('of %d samples, 100 that keep the percentiles', (length) => {
+  test.each([101, 150, 5000])('writes %d samples as 100 that keep the percentiles', (length) => {
     const samples = Array.from({ length }, (_, index) => index)
     const list = written(samples) as number[]
     expect(list).toHaveLength(100)
@@ -150,7 +150,7 @@ describe('a distribution', () => {
   const of = (samples: number[]) => distribution('IdleAge', 'Seconds', samples)
   const total = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0)
 
-  test('is exact to a tenth while values are few', () => {
+  test('is exact to a tenth for few values', () => {
     expect(of([1.04, 1.02, 7, 0.31])).toMatchObject({ values: [0.3, 1, 7], counts: [1, 2, 1] })
   })
 
@@ -158,14 +158,17 @@ describe('a distribution', () => {
     ['thousands', Array.from({ length: 5000 }, (_, i) => i * 1.7)],
     ['from a blink to a month', Array.from({ length: 1000 }, (_, i) => 1.0149 ** i)],
     ['many of two kinds', Array.from({ length: 400 }, (_, i) => (i % 2 ? i : 1e6 + i))],
-  ])('of %s keeps within what CloudWatch takes, and keeps sum and count', (_, samples) => {
-    const { values, counts } = of(samples)
-    expect(values.length).toBeLessThanOrEqual(150)
-    expect(values.length).toBe(counts.length)
-    expect(total(counts)).toBe(samples.length)
-    const sum = total(values.map((value, index) => value * (counts[index] ?? 0)))
-    expect(sum / total(samples)).toBeCloseTo(1, 6)
-    expect(values.every(Number.isFinite)).toBe(true)
-    expect([...values].sort((a, b) => a - b)).toEqual(values)
-  })
+  ])(
+    'of %s stays within the limits of CloudWatch and keeps the sum and the count',
+    (_, samples) => {
+      const { values, counts } = of(samples)
+      expect(values.length).toBeLessThanOrEqual(150)
+      expect(values.length).toBe(counts.length)
+      expect(total(counts)).toBe(samples.length)
+      const sum = total(values.map((value, index) => value * (counts[index] ?? 0)))
+      expect(sum / total(samples)).toBeCloseTo(1, 6)
+      expect(values.every(Number.isFinite)).toBe(true)
+      expect([...values].sort((a, b) => a - b)).toEqual(values)
+    },
+  )
 })

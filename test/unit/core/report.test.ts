@@ -19,7 +19,7 @@ describe('slots', () => {
 })
 
 describe('the report', () => {
-  test("has the contract's fields and form", () => {
+  test('has the documented fields', () => {
     const one = session({ pid: 7, ageSeconds: 41.23 })
     const { report } = sweep([one, session({ state: 'active' })], [{ outcome: 'reaped' }])
     expect(report).toEqual({
@@ -85,7 +85,7 @@ describe('the report', () => {
       { refused: [{ pid: 9, sqlstate: '42501', message: 'no' }] },
       'Refused 1',
     ],
-  ])('of the outcome %o', (outcome, expected, shown) => {
+  ])('shows the outcome %o', (outcome, expected, shown) => {
     const { look, report, verdicts } = sweep([session({ pid: 9 })], [outcome])
     expect(report).toMatchObject({ reaped: [], wouldReap: [], ...expected })
     const seen = { snapshot: look, policy: strict, policyName: 'p.json', waiting: [], all: false }

@@ -24,7 +24,7 @@ import {
   zero,
 } from '../../support/wire.ts'
 
-describe('rows of another form', () => {
+describe('malformed rows', () => {
   type Change = { at: number; how: 'drop' | 'rename' | 'retype' | 'say' | 'double' } & {
     name: string
     type: Column[1]
@@ -76,7 +76,7 @@ describe('rows of another form', () => {
     }
   }
 
-  test('are an error with a name, or a snapshot without a fault', async () => {
+  test('give a named error or a valid snapshot', async () => {
     const changes = fc.array(change, { maxLength: 3 })
     await fc.assert(
       fc.asyncProperty(changes, changes, async (inHead, inSession) => {
@@ -132,14 +132,14 @@ describe('rows of another form', () => {
     ['pids that are none', [holders('["42"]', '[]')]],
     ['no slots', [[[['advisoryLocks', 'json'], '[42]']]]],
     ['two answers', [holders('[]', '[]'), holders('[42]', '[]')]],
-  ])('of lock holders: %s', async (_, said) => {
+  ])('with lock holders: %s', async (_, said) => {
     const before = [message('C', zero('DO')), rows([['missing', 'text']], [])]
     const answer = Buffer.concat([...before, ...said.map(result), READY])
     const seen = await meet([GREETING, SET, answer], preflight)
     expect(seen).toMatchObject({ kind: 'query', message: expect.stringContaining('answer') })
   })
 
-  test('that say outcomes of other sessions than were asked for end nobody in the report', async () => {
+  test('with outcomes of other sessions are not reported as reaped', async () => {
     const valid = fc.constantFrom('reaped', 'changed', 'gone', 'advisoryLock', 'replicationSlot')
     const one = fc.oneof(
       fc.record({ outcome: valid }),

@@ -48,7 +48,7 @@ const noise = fc.oneof(
     .map((list) => Buffer.concat(list)),
 )
 
-test('this server is understood where it is right, however it is cut in pieces', async () => {
+test('reads a correct answer in pieces of any size', async () => {
   const pieces = (answer: Buffer, size: number) =>
     Array.from({ length: Math.ceil(answer.length / size) }, (_, index) =>
       answer.subarray(index * size, (index + 1) * size),
@@ -71,14 +71,14 @@ describe.each<[string, (said: Buffer) => Buffer[]]>([
   ['in the middle of a snapshot', (said) => [GREETING, SET, Buffer.concat([result(HEAD), said])]],
   ['in place of the outcomes', (said) => [GREETING, SET, SNAPSHOT, said]],
 ])('noise %s', (_, answers) => {
-  test('is an error with a name', async () => {
+  test('gives a named error', async () => {
     await fc.assert(
       fc.asyncProperty(noise, async (said) => isHonest(await meet(answers(said), sweep))),
       { numRuns: 70, examples: [[message('E')], [message('N', zero('Snever ended'))]] },
     )
   })
 
-  test('is waited for no longer than the time where nothing follows', async () => {
+  test('times out when nothing follows', async () => {
     for (const said of [Buffer.alloc(0), message('D', Buffer.alloc(9), 100_000)]) {
       isHonest(await meet(answers(said), sweep, { lastly: 'wait' }))
     }
@@ -94,7 +94,7 @@ describe.each<[string, (said: Buffer) => Buffer[]]>([
     ['one message', Buffer.alloc(65_536, 'D\0\xe0\0\0', 'latin1')],
     ['logins', AUTHENTICATED],
     ['ends of answers', READY],
-  ])('%s without an end fill no memory', async (_, said) => {
+  ])('endless %s do not fill the memory', async (_, said) => {
     const before = process.memoryUsage.rss()
     memory.peakBytes = before
     const block = Buffer.concat(Array(Math.ceil(65_536 / said.length)).fill(said))
@@ -118,14 +118,14 @@ test.each<[string, Buffer, string]>([
     Buffer.concat([rows([['x', 'json']], [['{']]), READY]),
     'JSON that is none',
   ],
-])('%s is told by its name', async (_, said, named) => {
+])('%s is named in the error', async (_, said, named) => {
   expect(await meet([GREETING, SET, said], takeSnapshot)).toMatchObject({
     kind: 'unreachable',
     message: expect.stringContaining(named),
   })
 })
 
-test('an answer that does not end is given up for its length, not for the time', async () => {
+test('gives up an endless answer because of its length, not its time', async () => {
   const notice = message('N', Buffer.concat([zero(`S${'x'.repeat(60_000)}`), Buffer.alloc(1)]))
   expect(await meet([GREETING, SET], takeSnapshot, { lastly: notice })).toMatchObject({
     kind: 'unreachable',
@@ -133,7 +133,7 @@ test('an answer that does not end is given up for its length, not for the time',
   })
 })
 
-test('an answer that breaks off is an error with a name', async () => {
+test('an answer that breaks off gives a named error', async () => {
   const cut = fc.nat(SNAPSHOT.length - 1).map((end) => SNAPSHOT.subarray(0, end))
   await fc.assert(
     fc.asyncProperty(cut, async (said) => {
@@ -143,7 +143,7 @@ test('an answer that breaks off is an error with a name', async () => {
   )
 })
 
-describe('in place of TLS', () => {
+describe('instead of TLS', () => {
   const tls = { ca: [], verifyName: true }
   test.each<[string, Answer[], Conduct['lastly']]>([
     ['a no', [Buffer.from('N')], 'wait'],
@@ -155,7 +155,7 @@ describe('in place of TLS', () => {
     ['a yes and noise', [Buffer.from('S'), Buffer.alloc(500, 'noise')], 'wait'],
     ['a yes and noise without an end', [Buffer.from('S')], Buffer.alloc(65_536, 'noise')],
     ['yes for ever', [], Buffer.alloc(65_536, 'S')],
-  ])('%s is an error with a name', async (_, answers, lastly) => {
+  ])('%s gives a named error', async (_, answers, lastly) => {
     const met = await meet(answers, sweep, { tls, lastly })
     expect(met).toMatchObject({ kind: expect.stringMatching(/^(tls|unreachable)$/) })
   })
