@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 /** Tests of PostgreSQL's own behaviour run on each release. All other tests run once. */
-const ON_EACH_RELEASE = ['test/integration/**/*.test.ts', 'test/e2e/lambda.test.ts']
+const ON_EACH_RELEASE = ['test/integration/**/*.test.ts', 'test/e2e/lambda/*.test.ts']
 
 /** Older major versions. Their packages exist only for this platform. */
 const earlier = process.platform === 'linux' && process.arch === 'x64' ? [14, 15, 16, 17] : []

@@ -55,7 +55,7 @@ export function uniqueNames<T extends { name: string }>(taken: string) {
         continue
       }
       addIssue({
-        message: `expected a name of its own: ${taken}`,
+        message: `expected a unique name: ${taken}`,
         path: [
           { type: 'array', origin: 'value', input: dataset.value, key, value },
           { type: 'object', origin: 'value', input: { ...value }, key: 'name', value: value.name },

@@ -25,13 +25,13 @@ const json = ['README.md', 'docs/policy.md'].flatMap((file) =>
 )
 const policies = json.filter(([, text]) => text.startsWith('{'))
 
-describe('every policy in the documents is valid', () => {
+describe('each policy in the docs is valid', () => {
   test.each(policies)('%s %s', (_, json) => {
     expect(parsePolicyText(json)).toMatchObject({ ok: true })
   })
 })
 
-test('the cdk.json of the README would be deployed, once its host is a real one', () => {
+test('the cdk.json in the README can be deployed once its host is real', () => {
   const [[, fragment = ''] = []] = json.filter(([, text]) => !text.startsWith('{'))
   const { slotkeeper } = JSON.parse(`{${fragment}}`)
   const context = readContext(slotkeeper)
@@ -56,7 +56,7 @@ test('docs/operations.md names every key of cdk.json', () => {
   for (const key of keys) expect(read('docs/operations.md')).toContain(`\`${key}\``)
 })
 
-test('the policy "incident" is the one that is documented', () => {
+test('the built-in policy "incident" equals the documented one', () => {
   const documented = policies.filter(([file]) => file === 'docs/policy.md')
   expect(documented.map(([, text]) => parsePolicyText(text))).toContainEqual(
     parsePolicy('incident'),
@@ -159,14 +159,14 @@ test('docs/reference.md names the exit code of every kind of error', () => {
   }
 })
 
-describe('each table of the bench stands in its document as it was measured', () => {
+describe('each document shows the table of the benchmark as measured', () => {
   test.each(Object.entries(DOCUMENTS))('%s in %s', (name, file) => {
     const [, table] =
       new RegExp(`<!-- bench ${name} -->\n([\\s\\S]*?)\n<!-- end -->`).exec(read(file)) ?? []
     expect(table).toBe(markdown(JSON.parse(read(`bench/results/${name}.json`)) as Result))
   })
 
-  test('and a document without its marks is an error', () => {
+  test('a document without its marks is an error', () => {
     expect(quote('<!-- bench reap -->\nold\n<!-- end -->\n', 'reap', 'new')).toBe(
       '<!-- bench reap -->\nnew\n<!-- end -->\n',
     )
@@ -174,7 +174,7 @@ describe('each table of the bench stands in its document as it was measured', ()
   })
 })
 
-test('what the documents say of wrong victims is what was counted', () => {
+test('the docs state the measured number of wrongly ended sessions', () => {
   const { rows } = JSON.parse(read('bench/results/wrongful.json')) as Result
   const [, reaps = 0, busy, , wire] = rows.find(([name]) => name === '**Slotkeeper**') ?? []
   const [, , , , timeoutsWire] = rows.find(([name]) => name === 'idle_session_timeout') ?? []
@@ -190,7 +190,7 @@ test('what the documents say of wrong victims is what was counted', () => {
   expect(Number(timeoutsWire)).toBeGreaterThan(Number(wire))
 })
 
-test('the README says what the bench reckoned that a target costs', () => {
+test('the README states the cost of a target that the benchmark calculated', () => {
   const { rows } = JSON.parse(read('bench/results/cost.json')) as Result
   const [, full = 0, essential = 0] = rows.find(([name]) => name === '**together**') ?? []
   const readme = read('README.md')
@@ -198,7 +198,7 @@ test('the README says what the bench reckoned that a target costs', () => {
   expect(readme).toContain(`${essential} with fewer metrics`)
 })
 
-test('each test that docs/safety.md names is there', () => {
+test('each test that docs/safety.md names exists', () => {
   const rows = [
     ...read('docs/safety.md').matchAll(/\]\(\.\.\/(test\/[\w/.-]+)\)(?:[ \n]`([^`]+)`)?/g),
   ]
@@ -213,7 +213,7 @@ test('the README has at most 150 lines', () => {
   expect(read('README.md').trimEnd().split('\n').length).toBeLessThanOrEqual(150)
 })
 
-describe('every link within the repository leads somewhere', () => {
+describe('every link within the repository has a target', () => {
   const pages = [
     ...readdirSync('.').filter((name) => name.endsWith('.md')),
     ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
@@ -223,13 +223,15 @@ describe('every link within the repository leads somewhere', () => {
   ]
   const withoutCode = (file: string) => read(file).replace(/^ *```[\s\S]*?^ *```$/gm, '')
   // As GitHub names the headings of a page.
-  const anchorsOf = (file: string) =>
-    [...withoutCode(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+  const anchorsOf = (file: string) => [
+    ...[...withoutCode(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
       heading
         .toLowerCase()
         .replace(/[^\p{L}\p{N}_ -]/gu, '')
         .replaceAll(' ', '-'),
-    )
+    ),
+    ...[...read(file).matchAll(/<a id="([^"]+)">/g)].map(([, id]) => id),
+  ]
   const links = pages.flatMap((page) =>
     [...withoutCode(page).matchAll(/\]\(([^)\s]+)\)/g)]
       .map(([, link = '']) => [page, link] as const)

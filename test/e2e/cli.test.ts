@@ -1,101 +1,14 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  closeSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
-import type { Report } from '../../lambda/core/report.ts'
+import { describe, expect, test } from 'vitest'
 import { EXAMPLE_KEYS, startAws } from '../../stand-ins/aws.ts'
-import { REAPER_ROLES, testServer, until } from '../support/server.ts'
+import { atOnce, db, file, folder, reaper, slotkeeper, url } from '../support/cli.ts'
 
-const db = await testServer({ max_connections: '60' })
-const reaper = await db.role('reaper', REAPER_ROLES)
-const app = await db.role('shop_app')
-
-const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-cli-'))
-afterAll(() => rmSync(folder, { recursive: true }))
-
-function file(name: string, content: string): string {
-  const path = join(folder, name)
-  writeFileSync(path, content)
-  return path
-}
-
-const atOnce = file(
-  'policy.json',
-  JSON.stringify({
-    scope: { users: ['shop_*'] },
-    rules: [{ name: 'now', state: 'idle', olderThan: '0s' }],
-  }),
-)
-
-/** Runs the built command as a person would; its output and exit code. */
-function slotkeeper(args: string[], env: Record<string, string> = {}) {
-  return new Promise<{ code: number; out: string; err: string }>((resolve) => {
-    const child = execFile(
-      process.execPath,
-      ['dist/cli.mjs', ...args],
-      { env: { PATH: process.env.PATH, ...env } },
-      (_, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
-    )
-  })
-}
-
-const url = db.server.url(reaper)
-
-test('a sweep looks and touches nobody; with --reap and a policy it reaps them', async () => {
-  const victims = await Promise.all(Array.from({ length: 20 }, () => db.open(app, 'php')))
-  const busy = await db.open(app, 'busy')
-  const query = busy.client.query('select pg_sleep(3600)')
-  const canceled = expect(query).rejects.toMatchObject({ code: '57014' })
-  await until(async () => (await db.stateOf(busy.pid)) === 'active')
-
-  const looked = await slotkeeper(['sweep', '--json', '--url', url])
-  expect(looked).toMatchObject({ code: 0, err: '' })
-  const report = JSON.parse(looked.out) as Report
-  expect(Object.keys(report)).toEqual(
-    'target mode at durationMs entry server slots sessions inScope rules unmatched cannotSignal reaped wouldReap spared refused'.split(
-      ' ',
-    ),
-  )
-  expect(report).toMatchObject({ mode: 'observe', sessions: { idle: 21 } })
-  // The policy of the incident: all idle sessions, once they are more than five.
-  expect(report).toMatchObject({ reaped: [], cannotSignal: false, unmatched: [] })
-  expect(report.wouldReap).toHaveLength(20)
-  expect(report.rules).toContainEqual({ name: 'crowd', matched: 21, due: true, reaped: 0 })
-
-  for (const asked of [['--observe'], ['--policy', 'incident'], []]) {
-    const shown = await slotkeeper(['sweep', ...asked, '--url', url])
-    expect(shown).toMatchObject({ code: 0, err: '' })
-    const [headline, hasty] = shown.out.split('\n')
-    const given = asked.includes('incident') ? '' : ', as no policy was given'
-    expect(headline).toBe(`observe, policy "incident"${given}: would reap 20 of 23 sessions`)
-    expect(hasty).toBe('Rule "crowd" (0s) also ends sessions that have just been used.')
-    expect(shown.out).toContain('No session was ended.')
-  }
-  expect(victims.every((victim) => victim.isAlive())).toBe(true)
-
-  const swept = await slotkeeper(['sweep', '--reap', '--policy', 'incident', '--url', url])
-  expect(swept).toMatchObject({ code: 0, err: '' })
-  expect(swept.out).toContain('reap, policy "incident": reaped 20 of 23 sessions')
-  expect(swept.out).toMatch(/^ +20 {2}crowd .* shop_app@postgres {2}php /m)
-  await Promise.all(victims.map(({ ended }) => ended))
-  await db.admin.query('select pg_cancel_backend($1)', [busy.pid])
-  await canceled
-  expect(busy.isAlive()).toBe(true)
-})
-
-test('takes DATABASE_URL, the PG* variables, or a secret', async () => {
+test('connects by DATABASE_URL, the PG* variables or a secret', async () => {
   const { host, port } = db.server
   const sweep = ['sweep', '--observe', '--json']
   expect(await slotkeeper(sweep, { DATABASE_URL: url })).toMatchObject({ code: 0 })
@@ -123,7 +36,7 @@ test('takes DATABASE_URL, the PG* variables, or a secret', async () => {
   await aws.close()
 })
 
-test("a secret's ARN tells the region, wherever this machine is", async () => {
+test('the region comes from the ARN of the secret, not from the environment', async () => {
   const { port } = db.server
   const arn = 'arn:aws-cn:secretsmanager:cn-north-1:111122223333:secret:reaper-AbCdEf'
   const scopes: string[] = []
@@ -154,7 +67,7 @@ test("a secret's ARN tells the region, wherever this machine is", async () => {
   aws.close()
 })
 
-test('no warning but the one of the SDK is hidden', async () => {
+test('hides the warning of the SDK and no other', async () => {
   const NODE_OPTIONS = "--import=data:text/javascript,process.emitWarning('planted')"
   expect(await slotkeeper(['--help'], { NODE_OPTIONS })).toMatchObject({
     code: 0,
@@ -162,107 +75,7 @@ test('no warning but the one of the SDK is hidden', async () => {
   })
 })
 
-test('names that look like SQL or like terminal escapes are harmless when printed', async () => {
-  const evil = "shop_\u001b[31m'); drop table t; --\u202e"
-  const role = await db.role(evil)
-  const victim = await db.open(role, '\u001b]0;title\u0007; drop table t')
-  const shown = await slotkeeper(['sweep', '--url', url, '--policy', atOnce, '--observe'])
-  expect(shown.out).toContain("shop_\\u001b[31m'); drop table t; --\\u202e")
-  for (const raw of ['\u0007', '\u001b', '\u202e']) expect(shown.out).not.toContain(raw)
-  const json = await slotkeeper(['sweep', '--url', url, '--policy', atOnce, '--reap', '--json'])
-  expect(json.out).not.toContain('\u202e')
-  expect((JSON.parse(json.out) as Report).reaped[0]?.user).toBe(evil)
-  await victim.ended
-})
-
-test('exit 1 where a reap is refused, with the grant that mends it', async () => {
-  const powerless = await db.role('powerless', ['pg_monitor'])
-  const victim = await db.open(app, 'php')
-  const sweep = ['sweep', '--url', db.server.url(powerless), '--policy', atOnce]
-  const answer = await slotkeeper([...sweep, '--reap'])
-  expect(answer.code).toBe(1)
-  expect(answer.out).toMatch(/^ +1 {2}42501 +shop_app@postgres +php /m)
-  const grant = 'GRANT pg_signal_backend TO "powerless";'
-  expect(answer.out).toContain(grant)
-  // And a look says so before anybody is to be ended.
-  const looked = await slotkeeper(sweep)
-  expect(looked.code).toBe(0)
-  expect(looked.out).toContain('would try to reap 1 of')
-  expect(looked.out).toContain(grant)
-  expect(victim.isAlive()).toBe(true)
-  await victim.client.end()
-})
-
-test('exit 1 for a role that sees nothing', async () => {
-  const blind = await db.role('blind')
-  const answer = await slotkeeper(['sweep', '--url', db.server.url(blind)])
-  expect(answer).toMatchObject({
-    code: 1,
-    out: '',
-    err: expect.stringContaining('GRANT pg_monitor'),
-  })
-})
-
-test('the cause stands first: who holds the slots, what idles in a transaction, and whom it blocks', async () => {
-  await db.admin.query('create table orders (n int)')
-  await db.admin.query('insert into orders values (1)')
-  await db.admin.query('grant all on orders to shop_app')
-  const web = await Promise.all(Array.from({ length: 12 }, () => db.open(app, 'web')))
-  const cart = await db.open(app, 'cart', 'begin', 'update orders set n = 2')
-  const blocked = await Promise.all([1, 2].map(() => db.open(app, 'checkout')))
-  const updates = blocked.map(({ client }) => client.query('update orders set n = 3'))
-  await until(async () => {
-    const { rows } = await db.admin.query('select 1 from pg_locks where not granted')
-    return rows.length >= 2
-  })
-
-  const sweep = ['sweep', '--url', url, '--policy', atOnce]
-  const { out } = await slotkeeper(sweep)
-  expect(out).toMatch(/^ +12 +12 .* shop_app@postgres +web +127/m)
-  expect(out).toMatch(new RegExp(`^ *${cart.pid} .* 2  shop_app@postgres  cart`, 'm'))
-  expect(out).toContain(`${cart.pid} blocks 2 of shop_app@postgres checkout 127.0.0.1`)
-  for (const { pid } of blocked) expect(out).toMatch(new RegExp(`blocks 2 .*\\b${pid}\\b`))
-  expect(out).toContain('This policy has no rule for sessions that are idle in a transaction.')
-  const order = ['observe, policy', 'What holds', 'Idle in a transaction', 'Rules', 'Would reap 12']
-  const places = order.map((words) => out.indexOf(words))
-  expect(places).toEqual([...places].sort((a, b) => a - b))
-  expect(places).not.toContain(-1)
-  expect(out).not.toContain(String(web[0]?.pid))
-  expect(out).not.toContain('update orders')
-
-  await db.admin.query('revoke execute on function pg_blocking_pids(int) from public')
-  const less = await slotkeeper(sweep)
-  expect(less).toMatchObject({ code: 0, err: '' })
-  expect(less.out).toMatch(new RegExp(`^ *${cart.pid} .* \\?  shop_app@postgres  cart`, 'm'))
-  expect(less.out).toMatch(/^Could not read which sessions they block: .*pg_blocking_pids/m)
-  await db.admin.query('grant execute on function pg_blocking_pids(int) to public')
-
-  const all = (await slotkeeper([...sweep, '--all'])).out
-  for (const { pid } of web) expect(all).toMatch(new RegExp(`^ *${pid} .*now`, 'm'))
-  await cart.client.query('rollback')
-  await Promise.all(updates)
-  await Promise.all([...web, cart, ...blocked].map(({ client }) => client.end()))
-})
-
-test('a scope that meets nobody is a warning, and each entry in vain is named', async () => {
-  const nobody = file(
-    'nobody.json',
-    JSON.stringify({
-      scope: { users: ['shopp_*'] },
-      protect: [{ applications: ['pg_dump'] }],
-      rules: [{ name: 'now', state: 'idle', olderThan: '0s' }],
-    }),
-  )
-  const { code, out } = await slotkeeper(['sweep', '--url', url, '--policy', nobody])
-  expect(code).toBe(0)
-  expect(out).toMatch(
-    /^WARNING: none of the \d+ sessions is in the scope .*scope\.users\[0\] \("shopp_\*"\)$/m,
-  )
-  expect(out).toContain('No session matches protect[0] ({"applications":["pg_dump"]}).')
-  expect(out).toContain('Would reap no session.')
-})
-
-test('the version is that of the package', async () => {
+test('--version prints the version of the package', async () => {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
   expect(await slotkeeper(['--version'])).toEqual({ code: 0, out: `${version}\n`, err: '' })
 })
@@ -286,7 +99,7 @@ test.each<[string, string[], number, string, string]>([
     'unreachable',
     '127.0.0.1:1',
   ],
-])('under --json a failure is JSON as well: %s', async (_, args, code, kind, named) => {
+])('with --json, a failure is printed as JSON: %s', async (_, args, code, kind, named) => {
   const [verb = '', ...rest] = args
   const answer = await slotkeeper([verb, '--json', ...rest])
   const { error } = JSON.parse(answer.out)
@@ -355,13 +168,13 @@ test.each([
     ['grants', '--url', url, '--role', 'é'.repeat(32)],
     '--role: found a name of 64 bytes',
   ],
-])('exit 2 for %s', async (_, args, named) => {
+])('exits 2 for %s', async (_, args, named) => {
   const answer = await slotkeeper(args)
   expect(answer).toMatchObject({ code: 2, out: '', err: expect.stringContaining(named) })
   expect(answer.err).not.toContain('    at ')
 })
 
-test('exit 3 where no connection comes about', async () => {
+test('exits 3 when it cannot connect', async () => {
   const wrong = await slotkeeper([
     'sweep',
     '--url',
@@ -386,7 +199,7 @@ test('exit 3 where no connection comes about', async () => {
   expect(nobody).toMatchObject({ code: 3, err: expect.stringContaining('    at ') })
 })
 
-test('exit 3 where a server accepts and says nothing', async () => {
+test('exits 3 when the server accepts the connection and stays silent', async () => {
   const silent = createServer(() => undefined).listen(0, '127.0.0.1')
   await once(silent, 'listening')
   const { port } = silent.address() as { port: number }
@@ -395,7 +208,7 @@ test('exit 3 where a server accepts and says nothing', async () => {
   silent.close()
 })
 
-describe('output that can not be written', () => {
+describe('fails when the output cannot be written', () => {
   const args = ['--no-warnings', 'dist/cli.mjs', 'sweep', '--observe', '--json', '--url', url]
 
   /** What the command says on stderr, and its exit code. */
@@ -408,7 +221,7 @@ describe('output that can not be written', () => {
     return { code, err }
   }
 
-  test('because its reader has gone', async () => {
+  test('because the reader closed the pipe', async () => {
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     child.stdout.destroy()
     expect(await told(child)).toEqual({
@@ -429,7 +242,7 @@ describe('output that can not be written', () => {
   })
 })
 
-test('help is no error', async () => {
+test('--help exits 0', async () => {
   const help = await slotkeeper(['--help'])
   expect(help).toMatchObject({ code: 0, out: expect.stringContaining('rehearse'), err: '' })
 })

@@ -105,28 +105,31 @@ const lasting: [string, AwsFault[]][] = [
 ]
 
 describe('Secrets Manager', () => {
-  test.each(passing)('%s: the sweep does not mind', async (_, faults) => {
+  test.each(passing)('%s: the sweep succeeds', async (_, faults) => {
     const lambda = await start()
     secrets.faults = [...faults]
     await expectRecovery(lambda, 'client')
   })
 
-  test.each(lasting)('%s: fails and says so, and the next sweep works', async (_, faults) => {
-    const lambda = await start()
-    const spared = await victim()
-    secrets.faults = [...faults]
-    expect(await invoke(lambda)).toMatchObject({
-      ok: false,
-      payload: {
-        errorType: 'Slotkeeper.credentials',
-        errorMessage: expect.stringContaining(SECRET),
-      },
-    })
-    expect(metric('SweepSucceeded')).toEqual([0])
-    expect(spared.isAlive()).toBe(true)
-    await expectRecovery(lambda, 'client')
-    await spared.ended
-  })
+  test.each(lasting)(
+    '%s: the sweep fails with a named error, and the next one succeeds',
+    async (_, faults) => {
+      const lambda = await start()
+      const spared = await victim()
+      secrets.faults = [...faults]
+      expect(await invoke(lambda)).toMatchObject({
+        ok: false,
+        payload: {
+          errorType: 'Slotkeeper.credentials',
+          errorMessage: expect.stringContaining(SECRET),
+        },
+      })
+      expect(metric('SweepSucceeded')).toEqual([0])
+      expect(spared.isAlive()).toBe(true)
+      await expectRecovery(lambda, 'client')
+      await spared.ended
+    },
+  )
 })
 
 describe('CloudWatch', () => {
@@ -153,7 +156,7 @@ describe('CloudWatch', () => {
   )
 })
 
-describe('a process that was frozen', () => {
+describe('a frozen process', () => {
   /** How long the server waits for a login; new sessions have what the postmaster has read. */
   async function setPatience(authenticationTimeout: string): Promise<void> {
     await db.admin.query(`alter system set authentication_timeout = '${authenticationTimeout}'`)
@@ -190,14 +193,14 @@ describe('a process that was frozen', () => {
         }
       },
     ],
-  ])('between two sweeps, while %s: comes in anew', async (_, meanwhile) => {
+  ])('between two sweeps, while %s: the next sweep connects again', async (_, meanwhile) => {
     const lambda = await start()
     await invoke(lambda)
     await frozen(lambda, meanwhile)
     await expectRecovery(lambda, 'client')
   })
 
-  test("in the middle of its login, for longer than the server's patience: says so, and lives on", async () => {
+  test('during its login, past the timeout of the server: the sweep fails with a named error and the process survives', async () => {
     const lambda = await start()
     onTestFinished(() => setPatience('1min'))
     await setPatience('1s')
@@ -225,7 +228,7 @@ describe('a process that was frozen', () => {
   })
 })
 
-test('a deadline that comes first: the metrics are out before the invocation ends', async () => {
+test('publishes the metrics before the invocation ends when the deadline passes first', async () => {
   const lambda = await start(SHORT_TIMEOUT_MS)
   await invoke(lambda)
   network.judge = () => 'lose'
@@ -240,7 +243,7 @@ test('a deadline that comes first: the metrics are out before the invocation end
   await expectRecovery(lambda, 'client')
 })
 
-test('users that take turns: the sweep goes on as the twin', async () => {
+test('with alternating users, the sweep continues as the second user', async () => {
   const lambda = await start()
   await invoke(lambda)
   onTestFinished(async () => {
@@ -255,7 +258,7 @@ test('users that take turns: the sweep goes on as the twin', async () => {
   expect(await ownSessions()).toEqual([twin.user])
 })
 
-test('a server that is shut down and comes back: told by name, then swept', async () => {
+test('a server that restarts is named in the error, and swept once it is back', async () => {
   const lambda = await start()
   await invoke(lambda)
   network.to = { host: '127.0.0.1', port: 1 }

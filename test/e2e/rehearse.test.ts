@@ -131,7 +131,7 @@ test.each([
   ...Object.keys(moments).map((moment) => [moment, ...CTRL_C] as const),
   ...OTHERS.map((way) => ['while the server is made', ...way] as const),
   ...OTHERS.map((way) => ['while the server fills up', ...way] as const),
-])('left %s by %s it leaves neither a file nor a process', async (...how) => {
+])('stopped %s by %s, leaves neither a file nor a process', async (...how) => {
   const [moment, , name, wayOut, code] = how
   const rehearsal = rehearse(wayOut)
   await reach(moment, rehearsal)
@@ -141,7 +141,7 @@ test.each([
   if (wayOut !== 'throw') expect(rehearsal.said.complained).toBe('')
 })
 
-test('neither a second Ctrl-C nor a server that is slow to end cuts the cleaning up short', async () => {
+test('completes the cleanup despite a second Ctrl-C and a server that stops slowly', async () => {
   const rehearsal = rehearse()
   await reach('while the server fills up', rehearsal)
   const servers = serversOf(rehearsal).map(({ pid }) => pid)

@@ -49,7 +49,7 @@ function synthesize(): string {
     .join('\n')
 }
 
-test('what is synthesized is what the sources say', () => {
+test('cdk synth builds the function from the current sources', () => {
   expect(synthesize()).toContain('sweep failed')
   const handler = join(folder, 'lambda/handler.ts')
   writeFileSync(

@@ -42,7 +42,7 @@ function resources(stack: Stack, type: string): Record<string, Record<string, un
 }
 
 describe('the function', () => {
-  test('has the memory, the processor, the role and the log group that it is given', () => {
+  test('takes the given memory, architecture, role and log group', () => {
     const stack = newStack()
     const role = new Role(stack, 'Role', {
       assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
@@ -71,7 +71,7 @@ describe('the function', () => {
     }
   })
 
-  test('has a log group under a key, which lets CloudWatch Logs use it for log groups alone', () => {
+  test('may have an encrypted log group, whose key CloudWatch Logs may use for log groups only', () => {
     const stack = newStack()
     const logEncryptionKey = new Key(stack, 'Key')
     reap(stack, { logEncryptionKey, logRetention: RetentionDays.ONE_WEEK })
@@ -99,7 +99,7 @@ describe('the function', () => {
   })
 })
 
-test('a permissions boundary and tags come by aspects, to all that the construct makes', () => {
+test('aspects apply a permissions boundary and tags to all resources of the construct', () => {
   const stack = newStack()
   const adminSecret = Secret.fromSecretNameV2(stack, 'Admin', 'shop/administrator')
   const reaper = reap(stack, { createRole: { adminSecret } })
@@ -119,7 +119,7 @@ describe('the alarms, one by one', () => {
   const actionsOf = (alarm: Record<string, unknown> | undefined, key: string) =>
     ((alarm?.[key] ?? []) as { Ref: string }[]).map(({ Ref }) => Ref.replace(/[0-9A-F]{8}$/, ''))
 
-  test('have a threshold, a time, topics and actions, or are left out', () => {
+  test('take a threshold, minutes, topics and actions, or are left out', () => {
     const stack = newStack()
     const [team, second, pager, runbook] = ['Team', 'Second', 'Pager', 'Runbook'].map(
       (id) => new Topic(stack, id),
@@ -152,7 +152,7 @@ describe('the alarms, one by one', () => {
     expect(actionsOf(alarms.ShopAlarmsSilent, 'OKActions')).toEqual(['Team', 'Second', 'Pager'])
   })
 
-  test('are objects that one can act on', () => {
+  test('are available as objects', () => {
     const stack = newStack()
     const reaper = reap(stack)
     reaper.alarms.Silent?.addAlarmAction(new SnsAction(new Topic(stack, 'Pager')))
@@ -163,7 +163,7 @@ describe('the alarms, one by one', () => {
 })
 
 describe('the server', () => {
-  test('of another region: the permission names the region that the token is for', () => {
+  test('in another region: the permission names the region of the token', () => {
     const stack = newStack()
     const host = HOST.replace('eu-central-1', 'us-east-1')
     reap(stack, { database: { host, resourceId: 'db-ABC' }, auth: { iamUser: 'slotkeeper' } })
@@ -172,7 +172,7 @@ describe('the server', () => {
     )
   })
 
-  test('of a cluster gets its role at the writer, whichever instance is swept', () => {
+  test('of a cluster: the role is made at the writer, whichever instance is swept', () => {
     const stack = newStack()
     const vpc = new Vpc(stack, 'Vpc')
     const database = new DatabaseCluster(stack, 'Db', {
@@ -191,28 +191,31 @@ describe('the server', () => {
     expect(role?.host).toEqual({ 'Fn::GetAtt': [cluster, 'Endpoint.Address'] })
   })
 
-  test.each([true, false])('is open to the function, all outbound being %s', (allowAllOutbound) => {
-    const stack = newStack()
-    const vpc = new Vpc(stack, 'Vpc')
-    const database = new DatabaseCluster(stack, 'Db', {
-      engine: DatabaseClusterEngine.auroraPostgres({
-        version: AuroraPostgresEngineVersion.VER_16_6,
-      }),
-      writer: ClusterInstance.serverlessV2('writer'),
-      vpc,
-    })
-    const own = new SecurityGroup(stack, 'Own', { vpc, allowAllOutbound })
-    reap(stack, { database, vpc, securityGroups: [own] })
-    const template = Template.fromStack(stack)
-    const [group] = Object.keys(template.findResources('AWS::EC2::SecurityGroup')).filter((id) =>
-      id.startsWith('Own'),
-    )
-    template.hasResourceProperties('AWS::EC2::SecurityGroupIngress', {
-      SourceSecurityGroupId: { 'Fn::GetAtt': [group, 'GroupId'] },
-    })
-    template.resourceCountIs('AWS::EC2::SecurityGroupEgress', allowAllOutbound ? 0 : 1)
-    expect(group).toBeDefined()
-  })
+  test.each([true, false])(
+    'is open to the function with allowAllOutbound %s',
+    (allowAllOutbound) => {
+      const stack = newStack()
+      const vpc = new Vpc(stack, 'Vpc')
+      const database = new DatabaseCluster(stack, 'Db', {
+        engine: DatabaseClusterEngine.auroraPostgres({
+          version: AuroraPostgresEngineVersion.VER_16_6,
+        }),
+        writer: ClusterInstance.serverlessV2('writer'),
+        vpc,
+      })
+      const own = new SecurityGroup(stack, 'Own', { vpc, allowAllOutbound })
+      reap(stack, { database, vpc, securityGroups: [own] })
+      const template = Template.fromStack(stack)
+      const [group] = Object.keys(template.findResources('AWS::EC2::SecurityGroup')).filter((id) =>
+        id.startsWith('Own'),
+      )
+      template.hasResourceProperties('AWS::EC2::SecurityGroupIngress', {
+        SourceSecurityGroupId: { 'Fn::GetAtt': [group, 'GroupId'] },
+      })
+      template.resourceCountIs('AWS::EC2::SecurityGroupEgress', allowAllOutbound ? 0 : 1)
+      expect(group).toBeDefined()
+    },
+  )
 })
 
 describe('docs/operations.md names every property', () => {

@@ -17,7 +17,7 @@ type Plain<T> = T extends `${number}${string}`
       : T
 
 // What an app compiles against imports nothing of the function; the compiler holds them equal here.
-test('the declarations are those of the function', () => {
+test('the declarations of the construct match those of the function', () => {
   const all: Required<PolicyInput> = {
     scope: { databases: ['shop'], users: ['shop_*'], clients: ['10.0.9.0/24', 'local'] },
     protect: [{ applications: ['pg_dump'] }],

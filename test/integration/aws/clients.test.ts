@@ -27,7 +27,7 @@ const secretsManager = new SecretsManagerClient(config)
 const put = (MetricData: MetricDatum[], Namespace = 'Test') =>
   cloudWatch.send(new PutMetricDataCommand({ Namespace, MetricData }))
 
-describe('the stand-ins take what AWS takes', () => {
+describe('the stand-ins accept what AWS accepts', () => {
   test('a secret', async () => {
     const { SecretString } = await secretsManager.send(
       new GetSecretValueCommand({ SecretId: 'known' }),
@@ -35,7 +35,7 @@ describe('the stand-ins take what AWS takes', () => {
     expect(SecretString).toBe('a value')
   })
 
-  test('metrics, compressed where they are many', async () => {
+  test('metrics, compressed when there are many', async () => {
     const many = Array.from({ length: 500 }, (_, index) => ({
       MetricName: `metric ${index}`,
       Value: index,
@@ -45,7 +45,7 @@ describe('the stand-ins take what AWS takes', () => {
   })
 })
 
-describe('and refuse what AWS refuses', () => {
+describe('the stand-ins refuse what AWS refuses', () => {
   test.each([
     ['no metric', []],
     ['an empty name', [{ MetricName: '', Value: 1 }]],
@@ -62,7 +62,7 @@ describe('and refuse what AWS refuses', () => {
     await expect(put(metricData)).rejects.toMatchObject({ $metadata: { httpStatusCode: 400 } })
   })
 
-  test("AWS's own namespaces", async () => {
+  test('a namespace that begins with AWS/', async () => {
     await expect(put([{ MetricName: 'm', Value: 1 }], 'AWS/RDS')).rejects.toThrow()
   })
 
@@ -72,7 +72,7 @@ describe('and refuse what AWS refuses', () => {
     ).rejects.toMatchObject({ name: 'ResourceNotFoundException' })
   })
 
-  test('a request that is not signed', async () => {
+  test('an unsigned request', async () => {
     const response = await fetch(aws.url, {
       method: 'POST',
       headers: { 'x-amz-target': 'secretsmanager.GetSecretValue' },
@@ -96,7 +96,7 @@ describe('and refuse what AWS refuses', () => {
   })
 })
 
-test('an IAM token is signed without asking anybody, for one host, port and role', async () => {
+test('an IAM token is signed locally for one host, port and role', async () => {
   const anybody = await startFaultyAws(aws.url)
   onTestFinished(() => anybody.close())
   Object.assign(process.env, EXAMPLE_KEYS, { AWS_ENDPOINT_URL: anybody.url })

@@ -42,7 +42,7 @@ async function sleepers() {
   }
 }
 
-test('who waits for whom: directly, or behind another one', async () => {
+test('reports direct and indirect waits', async () => {
   expect((await sleepers()).waiting).toEqual([])
   const harmless = await db.open(app, 'harmless', 'begin', 'select 1')
   const cart = await db.open(app, 'cart', 'begin', 'update orders set n = 2 where id = 1')
@@ -73,7 +73,7 @@ test('who waits for whom: directly, or behind another one', async () => {
   await Promise.all([first.done, second.done, rollback(middle), rollback(third)])
 })
 
-test('a prepared transaction blocks too, and is nobody that idles', async () => {
+test('a prepared transaction blocks others and is not an idle session', async () => {
   const session = await db.open(app, 'two-phase-2', 'begin', 'lock table stock')
   await session.client.query("prepare transaction 'p'")
   const blocked = await waiter('blocked', 'begin', 'lock table stock')

@@ -17,7 +17,7 @@ const app = await db.role('shop_app')
 const fixed = (credentials: Credentials) => async () => credentials
 const gateOf = (role: typeof reaper) => createGate(fixed(db.credentials(role)), false)
 
-describe('a role or name that the server does not take', () => {
+describe('a role or database that the server refuses', () => {
   test.each([
     ['wrong password', { password: 'wrong' }, 'authentication', 'reaper'],
     ['unknown role', { user: 'nobody' }, 'authentication', 'nobody'],
@@ -34,7 +34,7 @@ describe('a role or name that the server does not take', () => {
   test.each([
     ['password', { password: 'wrong' }, [false, true]],
     ['database', { database: 'no such' }, [false]],
-  ])('the secret is read again for a wrong password alone: %s', async (_, change, expected) => {
+  ])('reads the secret again only for a wrong password: %s', async (_, change, expected) => {
     const reads: boolean[] = []
     const gate = createGate(async (fresh) => {
       reads.push(fresh)
@@ -44,7 +44,7 @@ describe('a role or name that the server does not take', () => {
     expect(reads).toEqual(expected)
   })
 
-  test('the password is not told', async () => {
+  test('does not show the password', async () => {
     const credentials = { ...db.credentials(reaper), password: 'hush-hush' }
     const error = await connect(credentials, false, 'client', SOON_MS).catch(
       (error: Error) => error,
@@ -53,8 +53,8 @@ describe('a role or name that the server does not take', () => {
   })
 })
 
-describe('a server that is not there', () => {
-  test('nothing listens', async () => {
+describe('an unreachable server', () => {
+  test('with a closed port', async () => {
     const credentials = { ...db.credentials(reaper), port: 1 }
     await expect(connect(credentials, false, 'client', SOON_MS)).rejects.toMatchObject({
       kind: 'unreachable',
@@ -62,14 +62,14 @@ describe('a server that is not there', () => {
     })
   })
 
-  test('no such host', async () => {
+  test('with an unknown host name', async () => {
     const credentials = { ...db.credentials(reaper), host: 'no-such-host.invalid' }
     await expect(connect(credentials, false, 'client', SOON_MS)).rejects.toMatchObject({
       kind: 'unreachable',
     })
   })
 
-  test('accepts and says nothing', async () => {
+  test('that accepts the connection and stays silent', async () => {
     const sockets: Socket[] = []
     const silent = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1')
     await once(silent, 'listening')
@@ -85,7 +85,7 @@ describe('a server that is not there', () => {
   })
 })
 
-test('names and passwords with quotes, spaces and letters of any alphabet', async () => {
+test('accepts names and passwords with quotes, spaces and letters of any alphabet', async () => {
   await db.admin.query('create database "dätä ""b\'ase 数"')
   const odd = await db.role('rö"le \'of 数', ['pg_monitor'])
   const link = await connect(db.credentials(odd, 'dätä "b\'ase 数'), false, 'client', SOON_MS)
@@ -97,7 +97,7 @@ test('names and passwords with quotes, spaces and letters of any alphabet', asyn
   await link.close()
 })
 
-test('runs under settings of its own, whatever the role has', async () => {
+test('uses its own settings, whatever the role sets', async () => {
   onTestFinished(async () => {
     await db.admin.query('alter role reaper reset all')
   })
@@ -113,7 +113,7 @@ test('runs under settings of its own, whatever the role has', async () => {
   await link.close()
 })
 
-test('a statement without an answer is given up, and its connection with it', async () => {
+test('gives up a statement without an answer and closes its connection', async () => {
   const link = await db.link(reaper)
   await expect(link.query('select pg_sleep(60)', 100)).rejects.toMatchObject({
     kind: 'unreachable',
@@ -123,7 +123,7 @@ test('a statement without an answer is given up, and its connection with it', as
 })
 
 describe('the kept connection', () => {
-  test('is taken again, by one sweep only', async () => {
+  test('is reused by one sweep at a time', async () => {
     const gate = gateOf(reaper)
     await gate.giveBack(await gate.open(deadlineIn(SOON_MS)))
     const warm = gate.takeWarm()
@@ -132,7 +132,7 @@ describe('the kept connection', () => {
     await warm?.close()
   })
 
-  test('is not offered once the server has ended it', async () => {
+  test('is not reused after the server ended it', async () => {
     const gate = gateOf(reaper)
     const link = await gate.open(deadlineIn(SOON_MS))
     await gate.giveBack(link)
@@ -145,7 +145,7 @@ describe('the kept connection', () => {
 })
 
 describe('a rotated password', () => {
-  test('is read again once, and works', async () => {
+  test('is read again once and works', async () => {
     const reads: boolean[] = []
     const gate = createGate(async (fresh) => {
       reads.push(fresh)
@@ -175,7 +175,7 @@ describe('a full server', () => {
     return rows.length
   }
 
-  test("lets a role with REPLICATION in through a walsender's slot, which is given back", async () => {
+  test('lets a role with REPLICATION in through a walsender slot, which it then frees', async () => {
     await db.fill(app)
     const gate = gateOf(replicator)
     const link = await gate.open(deadlineIn(SOON_MS))
@@ -186,7 +186,7 @@ describe('a full server', () => {
     await until(async () => (await walsenders()) === 0)
   })
 
-  test('tells any other role which grant would have let it in', async () => {
+  test('names the missing GRANT to any other role', async () => {
     await db.fill(app)
     await expect(gateOf(reaper).open(deadlineIn(SOON_MS))).rejects.toMatchObject({
       kind: 'exhausted',
@@ -196,7 +196,7 @@ describe('a full server', () => {
     })
   })
 
-  test("is not confused with a role's own connection limit", async () => {
+  test('is not confused with the connection limit of a role', async () => {
     const limited = await db.role('limited', REAPER_ROLES, 'connection limit 0')
     await expect(gateOf(limited).open(deadlineIn(SOON_MS))).rejects.toMatchObject({
       kind: 'limited',
@@ -204,7 +204,7 @@ describe('a full server', () => {
     })
   })
 
-  test("nor with a database's", async () => {
+  test('is not confused with the connection limit of a database', async () => {
     await db.admin.query('create database narrow connection limit 0')
     const gate = createGate(fixed(db.credentials(reaper, 'narrow')), false)
     await expect(gate.open(deadlineIn(SOON_MS))).rejects.toMatchObject({ kind: 'limited' })

@@ -9,7 +9,6 @@ import { safeJson } from '../../../lambda/core/text.ts'
 import type { ReapVerdict } from '../../../lambda/core/verdict.ts'
 import { connect, type Link } from '../../../lambda/postgres/connect.ts'
 import { createGate, deadlineIn, SWEEP_MS } from '../../../lambda/postgres/gate.ts'
-import { preflight } from '../../../lambda/postgres/preflight.ts'
 import { reap } from '../../../lambda/postgres/reap.ts'
 import { takeSnapshot } from '../../../lambda/postgres/snapshot.ts'
 import { sweep } from '../../../lambda/sweep.ts'
@@ -24,14 +23,8 @@ import {
 } from '../../support/server.ts'
 
 const LOOK_MS = 5_000
-const HANGS_MS = 60_000
-const QUERY_SIZE = 20_000
 
-const db = await testServer({
-  max_connections: '90',
-  max_prepared_transactions: '2',
-  track_activity_query_size: String(QUERY_SIZE),
-})
+const db = await testServer({ max_connections: '90' })
 const reaper = await db.role('reaper', REAPER_ROLES)
 const app = await db.role('shop_app')
 
@@ -94,7 +87,7 @@ const NAMES = [
 ]
 
 describe('applications', () => {
-  test('of hostile names are reaped by those names, and no other', async () => {
+  test('with hostile names are reaped by exactly those names', async () => {
     const long = ['long '.repeat(13_000), `${'a'.repeat(61)}€${'€'.repeat(20_000)}`]
     const names = [...NAMES, ...long]
     const victims = await Promise.all(names.map((name) => open(app, setName(name))))
@@ -112,7 +105,7 @@ describe('applications', () => {
     expect(others.every(({ isAlive }) => isAlive())).toBe(true)
   })
 
-  test('of any names are told as the server has them, and matched as a glob says', async () => {
+  test('with any name are reported as the server stores it and matched by globs', async () => {
     const sessions = await Promise.all(Array.from({ length: 20 }, () => open()))
     // No NUL and no half of a pair reaches a server.
     const name = hostileText.map((text) => Buffer.from(text.replaceAll('\0', '')).toString())
@@ -135,7 +128,7 @@ describe('applications', () => {
     )
   })
 
-  test('that send a NUL harm themselves alone', async () => {
+  test('that send a NUL do not affect the sweep', async () => {
     const victim = await open(app, setName('unharmed'))
     const harmed = await open()
     const refused = expect(harmed.client.query(setName('a\0b'))).rejects.toThrow()
@@ -146,7 +139,7 @@ describe('applications', () => {
 })
 
 describe('roles and databases', () => {
-  test('of hostile names are reaped by those names, and no other', async () => {
+  test('with hostile names are reaped by exactly those names', async () => {
     const long = '€'.repeat(30)
     // The server cuts a name to 63 bytes, and between characters.
     const names = [...NAMES, long].map((name) => ({
@@ -168,7 +161,7 @@ describe('roles and databases', () => {
     expect(others.every(({ isAlive }) => isAlive())).toBe(true)
   })
 
-  test('the same of databases', async () => {
+  test('databases with hostile names are matched by exactly those names', async () => {
     const names = NAMES.slice(1, 4)
     const victims: number[] = []
     for (const database of names) {
@@ -196,10 +189,10 @@ async function openIn(database: string, ...statements: string[]): Promise<number
   return pid
 }
 
-describe('texts of another encoding than that of the database that is looked from', () => {
+describe('query texts in another encoding than the database of the sweep', () => {
   const encodings = ['UTF8', 'LATIN1', 'SQL_ASCII', 'EUC_JP']
 
-  test('blind nobody', async () => {
+  test('do not hide any session', async () => {
     const pids: number[] = []
     for (const encoding of encodings) {
       await db.admin.query(
@@ -218,72 +211,7 @@ describe('texts of another encoding than that of the database that is looked fro
   })
 })
 
-describe('statements that look like LISTEN', () => {
-  const look = async (pid: number) => {
-    const link = await db.link(reaper)
-    const { sessions } = await takeSnapshot(link, LOOK_MS)
-    await link.close()
-    return sessions.find((session) => session.pid === pid)
-  }
-
-  test.each<[boolean, string]>([
-    [true, 'LISTEN orders'],
-    [true, '\n\t listen "x"'],
-    [true, '/* a *//* b */ LiStEn orders'],
-    [true, '/* one\n two */listen/**/orders'],
-    [true, '-- tagged\nlisten orders'],
-    [true, '-- a\r\n  /* b */ -- c\n\nlisten orders'],
-    [false, "select 'listen' as listener"],
-    [false, '-- listen orders\nselect 1'],
-    [false, 'select 1 as listen'],
-    [false, "set application_name = 'listen'"],
-    [true, 'DO $$BEGIN LISTEN "jobs"; END$$'],
-    [true, "do language plpgsql $x$ begin execute 'listen jobs'; end $x$"],
-    [true, '-- tagged\nDo $$ begin perform 1; listen jobs; end $$'],
-    [true, 'begin; listen jobs; commit'],
-    [true, 'begin;/* ; */listen jobs;commit'],
-    [true, '/* a /* nested */ comment */ listen jobs'],
-    [true, "do E'begin\\nlisten jobs; end'"],
-    [false, 'unlisten *'],
-    [false, 'do $$ begin unlisten jobs; end $$'],
-    [false, 'begin; unlisten jobs; commit'],
-    [false, `/* ${'a tag '.repeat(20)} */ select 1`],
-    [false, `/* tag */ select '${'long '.repeat(250)}'`],
-    [false, `select '${'long '.repeat(250)}'`],
-    [false, '/* tag */'],
-    [false, ''],
-    [false, 'select 1 as "do", 2 as listen'],
-  ])('%s: %j', async (listening, statement) => {
-    const { pid } = await open(app, statement)
-    expect(await look(pid)).toMatchObject({ listening })
-  })
-
-  test('hold the look up by no length of comments', async () => {
-    const pieces = ['/* */ ', '/*', '--\n', ' ', '/* x ', '*/']
-    const texts = pieces.map((piece) => `${piece.repeat(QUERY_SIZE / piece.length - 10)} `)
-    const sessions = await Promise.all(texts.map(() => open()))
-    await Promise.all(
-      // Not every one is SQL; as a failed statement it is shown as well.
-      sessions.map(({ client }, index) => client.query(texts[index] ?? '').catch(() => undefined)),
-    )
-    const link = await db.link(reaper)
-    // Where a text was searched from each of its characters on, the server would stop the look.
-    expect((await takeSnapshot(link, HANGS_MS)).sessions).not.toEqual([])
-    await link.close()
-  })
-})
-
-test('an advisory lock of a prepared transaction makes no session a holder', async () => {
-  onTestFinished(async () => {
-    await db.admin.query("rollback prepared 'left behind'")
-  })
-  await open(app, 'begin', 'select pg_advisory_xact_lock(9)', "prepare transaction 'left behind'")
-  const link = await db.link(reaper)
-  expect((await preflight(link, LOOK_MS)).advisoryLocks).toEqual(new Set())
-  await link.close()
-})
-
-describe('the statement that ends sessions', () => {
+describe('the signal statement', () => {
   /** A link that tells what it was asked. */
   const overheard = (link: Link, said: string[]): Link => ({
     ...link,
@@ -295,7 +223,7 @@ describe('the statement that ends sessions', () => {
   /** The arrays of what identifies the sessions, and the instant until which signals are sent. */
   const DATA = /'\{[^}']*\}'::(int|float8|text)\[\]|stop_at constant [^;]*/g
 
-  test('says of them numbers and states alone, whatever they are called', async () => {
+  test('contains only numbers and states of the sessions, never their names', async () => {
     const victims = await Promise.all(NAMES.map((name) => open(app, setName(name))))
     const plain = await open(app, setName('plain'))
     const link = await db.link(reaper)
@@ -330,7 +258,7 @@ test.each([
   'extra_float_digits = 0',
   "datestyle = 'SQL, DMY'",
   "timezone = 'Asia/Kathmandu'",
-])("a setting of the sweep's own role, %s, changes nothing", async (setting) => {
+])('the role setting %s does not change the sweep', async (setting) => {
   const particular = await db.role('particular', REAPER_ROLES)
   onTestFinished(async () => {
     await db.admin.query('drop role particular')
@@ -342,7 +270,7 @@ test.each([
 })
 
 describe('credentials', () => {
-  test('of any text let nobody in but by their own error', async () => {
+  test('of any text fail with an error of Slotkeeper', async () => {
     const text = fc.oneof(hostileText, fc.constantFrom('x'.repeat(65_536), 'reaper\0', ''))
     const fields = fc.record({ user: text, password: text, database: text }, { requiredKeys: [] })
     await fc.assert(

@@ -40,7 +40,7 @@ afterEach(async () => {
 })
 
 describe('a password', () => {
-  test('that is asked for and was not given', async () => {
+  test('that is required but missing is reported', async () => {
     // What the driver would take on its own account.
     process.env.PGPASSWORD = reaper.password
     await expect(login({ password: '' })).rejects.toMatchObject({
@@ -52,14 +52,14 @@ describe('a password', () => {
     delete process.env.PGPASSWORD
   })
 
-  test('that is not asked for need not be given', async () => {
+  test('that is not required may be missing', async () => {
     await rule('host all reaper 127.0.0.1/32 trust')
     const link = await login({ password: '' })
     expect(link.alive()).toBe(true)
     await link.close()
   })
 
-  test('that ends in a line end is pointed out, and not shown', async () => {
+  test('that ends in a newline is reported and not shown', async () => {
     const error = (await login({ password: `${reaper.password}\n` }).catch((e) => e)) as Error
     expect(error).toMatchObject({ kind: 'authentication' })
     expect(error.message).toContain('ends with a line break')
@@ -78,13 +78,13 @@ describe('a password', () => {
     return role
   }
 
-  test('of 200,000 iterations is proven', async () => {
+  test('with 200,000 SCRAM iterations is accepted', async () => {
     const link = await login(await roleOf('costly', 200_000))
     expect(link.alive()).toBe(true)
     await link.close()
   })
 
-  test('of more iterations than a sweep has time for is given up, and says so', async () => {
+  test('with more SCRAM iterations than the sweep has time for fails with a named error', async () => {
     await expect(login(await roleOf('too_costly', 1_500_000))).rejects.toMatchObject({
       kind: 'authentication',
       message: expect.stringMatching(/1500000 iterations.*Set scram_iterations to/),
@@ -92,14 +92,14 @@ describe('a password', () => {
   })
 })
 
-describe('what is demanded of the login', () => {
-  test('and met', async () => {
+describe('a required authentication method', () => {
+  test('is accepted when the server uses it', async () => {
     const link = await login({ methods: ['scram-sha-256'] })
     expect(link.alive()).toBe(true)
     await link.close()
   })
 
-  test.each(['password', 'trust'])('and not met by %s', async (method) => {
+  test.each(['password', 'trust'])('is refused when the server uses %s', async (method) => {
     await rule(`host all reaper 127.0.0.1/32 ${method}`)
     await expect(login({ methods: ['scram-sha-256'] })).rejects.toMatchObject({
       kind: 'authentication',
@@ -109,7 +109,7 @@ describe('what is demanded of the login', () => {
 })
 
 describe('pg_hba.conf', () => {
-  test('that demands TLS of a connection without it', async () => {
+  test('that requires TLS refuses a connection without it', async () => {
     const before = readFileSync(rules, 'utf8')
     restore = () => writeFileSync(rules, before)
     writeFileSync(
@@ -132,7 +132,7 @@ describe('pg_hba.conf', () => {
     })
   })
 
-  test('that rejects the role', async () => {
+  test('that rejects the role is named', async () => {
     await rule('host all reaper 127.0.0.1/32 reject')
     await expect(login()).rejects.toMatchObject({
       kind: 'forbidden',
@@ -141,7 +141,7 @@ describe('pg_hba.conf', () => {
   })
 })
 
-test('a role without LOGIN', async () => {
+test('a role without LOGIN is reported', async () => {
   await db.role('asleep')
   await db.admin.query('alter role asleep nologin')
   await rule('host all asleep 127.0.0.1/32 trust')
@@ -151,7 +151,7 @@ test('a role without LOGIN', async () => {
   })
 })
 
-test("the role's own limit, used up by the kept connection of another environment", async () => {
+test('reports a role limit that is used up by the kept connection of another environment', async () => {
   const single = await db.role('single', REAPER_ROLES, 'connection limit 1')
   const fixed = async () => db.credentials(single)
   const older = createGate(fixed, false)
@@ -179,7 +179,7 @@ describe('the database', () => {
     return row.name
   }
 
-  test("that is kept open is not the secret's, which can be dropped", async () => {
+  test('of the secret is not kept open and can be dropped', async () => {
     await db.admin.query('create database shop_to_go')
     const credentials = secretOf('shop_to_go')
     const gate = createGate(async () => credentials, false)
@@ -189,7 +189,7 @@ describe('the database', () => {
     await gate.close()
   })
 
-  test("is the secret's where CONNECT on postgres is revoked", async () => {
+  test('is the one in the secret when CONNECT on postgres is revoked', async () => {
     await db.admin.query('create database shop')
     await db.admin.query('revoke connect on database postgres from public')
     expect(await databaseOf(secretOf('shop'))).toBe('shop')
@@ -200,13 +200,13 @@ describe('the database', () => {
     await db.admin.query('grant connect on database postgres to public')
   })
 
-  test('is the second one where the first is not there, or at its limit', async () => {
+  test('is the second one when the first is missing or at its limit', async () => {
     expect(await databaseOf({ ...secretOf('shop'), database: 'gone' })).toBe('shop')
     await db.admin.query('create database narrow connection limit 0')
     expect(await databaseOf({ ...secretOf('shop'), database: 'narrow' })).toBe('shop')
   })
 
-  test('is not tried for a password that is wrong', async () => {
+  test('is not tried again with a wrong password', async () => {
     const asked: string[] = []
     const wrong = { ...secretOf('shop'), password: 'wrong' }
     const attempt = inEitherDatabase(wrong, (chosen) => {
@@ -218,7 +218,7 @@ describe('the database', () => {
   })
 })
 
-test('a server that takes no connections', async () => {
+test('a server that accepts no connections is reported', async () => {
   const server = await startPostgres({}, inject('release'))
   await restart(server, 'SIGINT', (folder) => {
     writeFileSync(join(folder, 'standby.signal'), '')

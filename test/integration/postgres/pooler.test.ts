@@ -72,7 +72,7 @@ describe.skipIf(pgbouncer === undefined)('PgBouncer', async () => {
     ['with the right password', {}],
     ['with a wrong one', { password: 'hush' }],
     ['with a database that it does not have', { database: 'none' }],
-  ])('%s is told as the pooler that it is', async (_, changes) => {
+  ])('%s is reported as a pooler', async (_, changes) => {
     await until(async () => !String((await login()).message).includes('ECONNREFUSED'))
     expect(await login(changes)).toMatchObject({
       kind: 'forbidden',
@@ -83,7 +83,7 @@ describe.skipIf(pgbouncer === undefined)('PgBouncer', async () => {
   })
 })
 
-test('without it, the server is met', async () => {
+test('without a pooler, the server is reached', async () => {
   const link = await connect(db.credentials(reaper), false, 'client', SOON_MS)
   expect(link.alive()).toBe(true)
   await link.close()

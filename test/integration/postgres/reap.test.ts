@@ -35,7 +35,7 @@ async function condemn(
   })
 }
 
-test('ends an idle session and says so only when it is gone', async () => {
+test('reports an idle session as reaped only when it has ended', async () => {
   const victim = await db.open(app, 'victim')
   const outcomes = await reap(link, await condemn([victim]), REAP_MS, Date.now())
   expect(outcomes).toEqual([{ outcome: 'reaped' }])
@@ -59,7 +59,7 @@ test('spares a session that began a transaction since the snapshot', async () =>
   expect(await db.stateOf(busy.pid)).toBe('idle in transaction')
 })
 
-test('spares one that took an advisory lock unseen by the snapshot', async () => {
+test('spares a session that took an advisory lock since the snapshot', async () => {
   const holder = await db.open(app, 'holder', 'select pg_advisory_lock(1)')
   expect(await reap(link, await condemn([holder]), REAP_MS, Date.now())).toEqual([
     { outcome: 'advisoryLock' },
@@ -67,7 +67,7 @@ test('spares one that took an advisory lock unseen by the snapshot', async () =>
   expect(holder.isAlive()).toBe(true)
 })
 
-test('takes a process of the same pid for another session', async () => {
+test('treats a new process with the same pid as another session', async () => {
   const other = await db.open(app, 'other')
   const [verdict] = await condemn([other])
   const earlier = {
@@ -78,7 +78,7 @@ test('takes a process of the same pid for another session', async () => {
   expect(other.isAlive()).toBe(true)
 })
 
-test('a session that has ended by itself is gone', async () => {
+test('reports a session that ended by itself as gone', async () => {
   const quick = await db.open(app, 'quick')
   const verdicts = await condemn([quick])
   await quick.client.end()
@@ -86,7 +86,7 @@ test('a session that has ended by itself is gone', async () => {
   expect(await reap(link, verdicts, REAP_MS, Date.now())).toEqual([{ outcome: 'gone' }])
 })
 
-test('one refusal hides nothing and stops nobody', async () => {
+test('one refusal does not stop the other signals', async () => {
   const before = await db.open(app, 'before')
   const superuser = await db.open(undefined, 'superuser')
   const after = await db.open(app, 'after')
@@ -99,7 +99,7 @@ test('one refusal hides nothing and stops nobody', async () => {
   expect(superuser.isAlive()).toBe(true)
 })
 
-test('cancels a query and leaves its session', async () => {
+test('cancels a query and keeps its session', async () => {
   const slow = await db.open(app, 'slow')
   const query = slow.client.query('select pg_sleep(3600)')
   const canceled = expect(query).rejects.toMatchObject({ code: '57014' })
@@ -111,7 +111,7 @@ test('cancels a query and leaves its session', async () => {
   expect(slow.isAlive()).toBe(true)
 })
 
-test('tells a session that took the signal and is still there', async () => {
+test('reports a signalled session that is still there', async () => {
   const stuck = await db.open(app, 'stuck')
   const verdicts = await condemn([stuck])
   try {
@@ -125,7 +125,7 @@ test('tells a session that took the signal and is still there', async () => {
   await stuck.ended
 })
 
-test('stops signalling when its time is used up, and says whom it left', async () => {
+test('stops signalling at its deadline and reports the sessions left', async () => {
   const victim = await db.open(app, 'late')
   expect(await reap(link, await condemn([victim]), 4_000, Date.now())).toEqual([
     { outcome: 'unsignalled' },
@@ -133,7 +133,7 @@ test('stops signalling when its time is used up, and says whom it left', async (
   expect(victim.isAlive()).toBe(true)
 })
 
-test('without pg_signal_backend every signal is refused, and told', async () => {
+test('without pg_signal_backend, each signal is refused and reported', async () => {
   const powerless = await db.role('powerless', ['pg_monitor'])
   const other = await db.link(powerless)
   const victim = await db.open(app, 'victim')
@@ -154,7 +154,7 @@ test(`ends ${MANY} sessions in one sweep`, async () => {
   await Promise.all(crowd.map(({ ended }) => ended))
 })
 
-test('works on a read replica, where nothing can be written', async () => {
+test('works on a read replica', async () => {
   await link.close()
   await restart(db.server, 'SIGINT', (data) => {
     const file = join(data, 'standby.signal')

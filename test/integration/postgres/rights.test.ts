@@ -36,7 +36,7 @@ const RIGHTS = [
   'USAGE ON LANGUAGE plpgsql',
 ]
 
-describe('a server that took from PUBLIC', () => {
+describe('a server that revoked rights from PUBLIC', () => {
   let reaper: { user: string; password: string }
   beforeAll(async () => {
     reaper = await db.role('reaper', REAPER_ROLES)
@@ -62,7 +62,7 @@ describe('a server that took from PUBLIC', () => {
     },
   )
 
-  test('all of it at once is told at once', async () => {
+  test('reports all missing rights at once', async () => {
     const victim = await db.open(app, 'victim')
     for (const right of RIGHTS) await db.admin.query(`revoke ${right} from public`)
     const error = await sweepAs(reaper).catch((error: unknown) => error)
@@ -70,7 +70,7 @@ describe('a server that took from PUBLIC', () => {
     await victim.client.end()
   })
 
-  test('what is made there gets all of it, and works', async () => {
+  test('a role made by Slotkeeper gets all rights and works', async () => {
     const admin = await db.link(superuser)
     await db.admin.query('revoke connect on database postgres from public')
     expect(await provide(admin, { role: 'made', auth: 'secret' }, 'p')).toEqual([])
@@ -88,7 +88,7 @@ describe('a server that took from PUBLIC', () => {
   })
 })
 
-test('without USAGE on pg_catalog the error names that grant, and the grant mends it', async () => {
+test('without USAGE on pg_catalog, the error names the GRANT that fixes it', async () => {
   const stranger = await db.role('stranger', REAPER_ROLES)
   const victim = await db.open(app, 'victim')
   await db.admin.query('revoke usage on schema pg_catalog from public')
@@ -118,7 +118,7 @@ test.each(['pg_sleep(float8)', 'set_config(text, text, boolean)'])(
   },
 )
 
-test('every function that a sweep calls by its name is on the list of what it needs', async () => {
+test('the list of required functions has every function that a sweep calls', async () => {
   const reaper = await db.role('overheard', REAPER_ROLES)
   await db.open(app, 'victim')
   const gate = createGate(async () => db.credentials(reaper), false)
@@ -156,7 +156,7 @@ test('every function that a sweep calls by its name is on the list of what it ne
 })
 
 describe('a role that does not inherit', () => {
-  test('is told how to inherit, not to be granted what it has', async () => {
+  test('gets the advice to inherit, not to be granted again', async () => {
     const role = await db.role('aloof', REAPER_ROLES, 'noinherit')
     const remedy =
       MAJOR >= 16 ? 'GRANT pg_monitor TO "aloof" WITH INHERIT TRUE;' : 'ALTER ROLE "aloof" INHERIT;'
@@ -177,14 +177,14 @@ describe('a role that does not inherit', () => {
     return remedy
   }
 
-  test('and was granted nothing yet is told all that it takes', async () => {
+  test('and has no grants gets the full list of what it needs', async () => {
     const role = await db.role('aloof and poor', [], 'noinherit')
     const remedy = await runRemedy(await sweepAs(role, 'observe').catch((error) => error))
     expect(remedy).toContain('GRANT pg_monitor TO "aloof and poor"')
     expect((await sweepAs(role, 'observe')).cannotSignal).toBe(true)
   })
 
-  test('through a group that does not inherit is told what mends that', async () => {
+  test('through a group that does not inherit gets the fix for the group', async () => {
     await db.admin.query('create role aloof_group noinherit')
     await db.admin.query('grant pg_monitor, pg_signal_backend to aloof_group')
     const role = await db.role('behind a group', ['aloof_group'])
@@ -221,7 +221,7 @@ describe('a role that does not inherit', () => {
     },
   )
 
-  test('is made to inherit by what makes the role', async () => {
+  test('is changed to inherit when Slotkeeper makes the role', async () => {
     await db.role('made aloof', [], 'noinherit')
     const admin = await db.link(superuser)
     await provide(admin, { role: 'made aloof', auth: 'secret' })
@@ -233,14 +233,14 @@ describe('a role that does not inherit', () => {
   })
 })
 
-test('a role that logs in as another one keeps its own rights', async () => {
+test('a role that switches to another role at login keeps its own rights', async () => {
   const role = await db.role('changeling', [...REAPER_ROLES, app.user])
   await db.admin.query('alter role changeling set role = shop_app')
   const victim = await db.open(app, 'victim')
   expect((await sweepAs(role)).reaped).toMatchObject([{ pid: victim.pid }])
 })
 
-test('a library path without PL/pgSQL is told before anything is ended', async () => {
+test('a library path without PL/pgSQL is reported before any session is ended', async () => {
   const role = await db.role('pathless', REAPER_ROLES)
   await db.admin.query("alter role pathless set dynamic_library_path = ''")
   const victim = await db.open(app, 'victim')

@@ -46,7 +46,7 @@ describe('the least role', () => {
     },
   )
 
-  test('what an administrator may not give and the sweep can do without is told', async () => {
+  test('reports an optional grant that the administrator may not give', async () => {
     const lesser = await db.role('lesser', [], 'createrole')
     await db.admin.query('grant pg_monitor, pg_signal_backend to lesser with admin option')
     const admin = await db.link(lesser)
@@ -58,7 +58,7 @@ describe('the least role', () => {
     await admin.close()
   })
 
-  test('what it can not do without is an error in the words of the server', async () => {
+  test('fails with the server error when a required grant is refused', async () => {
     // Before 16, whoever may make roles may grant all of them.
     if (MAJOR >= 16) {
       const powerless = await db.role('powerless', [], 'createrole')
@@ -115,7 +115,7 @@ describe('the custom resource', async () => {
     await until(async () => JSON.stringify(await shown()) === wanted)
   }
 
-  test('makes the role with the password of its secret, which the server never sees', async () => {
+  test('makes the role with the password of its secret and never sends the password in clear', async () => {
     await logStatements('all')
     let logged = ''
     db.server.log.on('line', (line) => {
@@ -137,14 +137,14 @@ describe('the custom resource', async () => {
     await logStatements('none')
   })
 
-  test('again is harmless, and deleting leaves the role', async () => {
+  test('can run again, and keeps the role on delete', async () => {
     await handler(event('Create'))
     const { PhysicalResourceId } = await handler(event('Update'))
     expect(await handler(event('Delete'))).toEqual({ PhysicalResourceId })
     expect(await abilities('made')).toMatchObject({ sees: true })
   })
 
-  describe('fails where the role can not log in, with the remedy', () => {
+  describe('fails with the remedy when the role cannot log in', () => {
     test.each([
       [
         'another password',
@@ -167,7 +167,7 @@ describe('the custom resource', async () => {
       await expect(handler(event('Update'))).resolves.toMatchObject({ Data: { Refused: '' } })
     })
 
-    test('a database that it may not connect to', async () => {
+    test('because it may not connect to the database', async () => {
       await db.admin.query('create database closed')
       await db.admin.query('revoke connect on database closed from public')
       await expect(handler(event('Update', { database: 'closed' }))).rejects.toThrow(
@@ -175,7 +175,7 @@ describe('the custom resource', async () => {
       )
     })
 
-    test('a full server is no fault of the role', async () => {
+    test('succeeds on a full server', async () => {
       const walled = await db.role('walled')
       const admin = await db.link(superuser)
       const filling = await db.fill(app)
@@ -192,7 +192,7 @@ describe('the custom resource', async () => {
     })
   })
 
-  test('IAM needs a server that knows rds_iam', async () => {
+  test('IAM requires a server with the role rds_iam', async () => {
     await expect(
       handler(event('Create', { secret: undefined, iamUser: 'by_iam' })),
     ).rejects.toThrow('rds_iam')
@@ -206,7 +206,7 @@ describe('the custom resource', async () => {
     ).rejects.toThrow('ALTER ROLE "by_iam" LOGIN;')
   })
 
-  test('fails with what was refused', async () => {
+  test('fails with the statement that was refused', async () => {
     await expect(handler(event('Create', { adminSecret: 'wrong' }))).rejects.toMatchObject({
       kind: 'authentication',
     })

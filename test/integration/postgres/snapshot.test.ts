@@ -1,5 +1,5 @@
 import { Client } from 'pg'
-import { expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Session } from '../../../lambda/core/session.ts'
 import { connect } from '../../../lambda/postgres/connect.ts'
 import { preflight } from '../../../lambda/postgres/preflight.ts'
@@ -7,6 +7,8 @@ import { takeSnapshot } from '../../../lambda/postgres/snapshot.ts'
 import { MAJOR, REAPER_ROLES, testServer, until } from '../../support/server.ts'
 
 const LOOK_MS = 5_000
+const HANGS_MS = 60_000
+const QUERY_SIZE = 20_000
 
 const db = await testServer({
   max_connections: '40',
@@ -14,6 +16,8 @@ const db = await testServer({
   // RDS has this setting; elsewhere it is a name of no meaning to the server.
   'rds.rds_superuser_reserved_connections': '4',
   wal_level: 'logical',
+  max_prepared_transactions: '2',
+  track_activity_query_size: String(QUERY_SIZE),
 })
 // Known by it for an RDS server.
 await db.role('rds_superuser')
@@ -31,7 +35,7 @@ async function look() {
 
 const find = (sessions: Session[], pid: number) => sessions.find((session) => session.pid === pid)
 
-test('reads version, own identity and the reserves of every kind', async () => {
+test('reads the version, its own identity and all reserved slots', async () => {
   const before = Date.now()
   const snapshot = await look()
   const after = Date.now()
@@ -48,7 +52,7 @@ test('reads version, own identity and the reserves of every kind', async () => {
   })
 })
 
-test('knows whether its role may signal the sessions of others', async () => {
+test('reads whether its role may signal other sessions', async () => {
   const signals = async (role: Parameters<typeof db.link>[0]) => {
     const link = await db.link(role)
     const { maySignal } = await takeSnapshot(link, LOOK_MS)
@@ -66,7 +70,7 @@ test('knows whether its role may signal the sessions of others', async () => {
   }
 })
 
-test('tells a session as the server does, with its instants to the microsecond', async () => {
+test('reports a session as the server does, with timestamps to the microsecond', async () => {
   const { pid } = await db.open(app, 'php-fpm', 'select 1')
   const session = find((await look()).sessions, pid)
   expect(session).toMatchObject({
@@ -103,7 +107,7 @@ test.each([
   expect(find((await look()).sessions, pid)).toMatchObject(expected)
 })
 
-test('finds who holds an advisory lock, in whatever database, and nobody else', async () => {
+test('finds the holders of advisory locks in all databases, and no other sessions', async () => {
   await db.admin.query('create database elsewhere')
   const stranger = await connect(db.credentials(app, 'elsewhere'), false, 'client', LOOK_MS)
   const [[{ pid: elsewhere }]] = (await stranger.query(
@@ -149,7 +153,7 @@ test('sees a session of a superuser, over the Unix socket', async () => {
   await client.end()
 })
 
-test('sees no age where the server tracks no activities', async () => {
+test('reports no age when track_activities is off', async () => {
   const untracked = await db.role('untracked')
   await db.admin.query('alter role untracked set track_activities = off')
   const { pid } = await db.open(untracked, 'untracked')
@@ -160,7 +164,7 @@ test('sees no age where the server tracks no activities', async () => {
   })
 })
 
-test('leaves out walsenders, which are idle between commands too', async () => {
+test('leaves out walsenders, which are also idle between commands', async () => {
   const config = { connectionString: db.server.url(), replication: 'database' }
   const walsender = new Client(config)
   await walsender.connect()
@@ -170,17 +174,83 @@ test('leaves out walsenders, which are idle between commands too', async () => {
   await walsender.end()
 })
 
-test('never brings query texts along', async () => {
+test('never reads query texts', async () => {
   await db.open(app, 'secretive', "select 'a text that stays on the server'")
   expect(JSON.stringify(await look())).not.toContain('stays on the server')
 })
 
-test('a role that sees nothing is told so, with the grant that mends it', async () => {
+test('reports a role that sees no sessions, with the missing GRANT', async () => {
   const blind = await db.role('o"dd blïnd röle')
   const link = await db.link(blind)
   await expect(takeSnapshot(link, LOOK_MS)).rejects.toMatchObject({
     kind: 'blind',
     message: expect.stringContaining('GRANT pg_monitor TO "o""dd blïnd röle"'),
   })
+  await link.close()
+})
+
+describe('a statement that may contain LISTEN', () => {
+  const sessionOf = async (pid: number) => find((await look()).sessions, pid)
+
+  test.each<[boolean, string]>([
+    [true, 'LISTEN orders'],
+    [true, '\n\t listen "x"'],
+    [true, '/* a *//* b */ LiStEn orders'],
+    [true, '/* one\n two */listen/**/orders'],
+    [true, '-- tagged\nlisten orders'],
+    [true, '-- a\r\n  /* b */ -- c\n\nlisten orders'],
+    [false, "select 'listen' as listener"],
+    [false, '-- listen orders\nselect 1'],
+    [false, 'select 1 as listen'],
+    [false, "set application_name = 'listen'"],
+    [true, 'DO $$BEGIN LISTEN "jobs"; END$$'],
+    [true, "do language plpgsql $x$ begin execute 'listen jobs'; end $x$"],
+    [true, '-- tagged\nDo $$ begin perform 1; listen jobs; end $$'],
+    [true, 'begin; listen jobs; commit'],
+    [true, 'begin;/* ; */listen jobs;commit'],
+    [true, '/* a /* nested */ comment */ listen jobs'],
+    [true, "do E'begin\\nlisten jobs; end'"],
+    [false, 'unlisten *'],
+    [false, 'do $$ begin unlisten jobs; end $$'],
+    [false, 'begin; unlisten jobs; commit'],
+    [false, `/* ${'a tag '.repeat(20)} */ select 1`],
+    [false, `/* tag */ select '${'long '.repeat(250)}'`],
+    [false, `select '${'long '.repeat(250)}'`],
+    [false, '/* tag */'],
+    [false, ''],
+    [false, 'select 1 as "do", 2 as listen'],
+  ])('%s: %j', async (listening, statement) => {
+    const { pid } = await db.open(app, 'php', statement)
+    expect(await sessionOf(pid)).toMatchObject({ listening })
+  })
+
+  test('does not slow the snapshot, however long its comments', async () => {
+    const pieces = ['/* */ ', '/*', '--\n', ' ', '/* x ', '*/']
+    const texts = pieces.map((piece) => `${piece.repeat(QUERY_SIZE / piece.length - 10)} `)
+    const sessions = await Promise.all(texts.map(() => db.open(app, 'php')))
+    await Promise.all(
+      // Not every one is SQL; as a failed statement it is shown as well.
+      sessions.map(({ client }, index) => client.query(texts[index] ?? '').catch(() => undefined)),
+    )
+    const link = await db.link(reaper)
+    // Where a text was searched from each of its characters on, the server would stop the look.
+    expect((await takeSnapshot(link, HANGS_MS)).sessions).not.toEqual([])
+    await link.close()
+  })
+})
+
+test('an advisory lock of a prepared transaction belongs to no session', async () => {
+  onTestFinished(async () => {
+    await db.admin.query("rollback prepared 'left behind'")
+  })
+  await db.open(
+    app,
+    'php',
+    'begin',
+    'select pg_advisory_xact_lock(9)',
+    "prepare transaction 'left behind'",
+  )
+  const link = await db.link(reaper)
+  expect((await preflight(link, LOOK_MS)).advisoryLocks).toEqual(new Set())
   await link.close()
 })

@@ -1,141 +1,28 @@
-import { execFileSync } from 'node:child_process'
-import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import {
-  appendFileSync,
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { createConnection, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { createSecureContext, TLSSocket, connect as upgrade } from 'node:tls'
+import { createSecureContext, TLSSocket } from 'node:tls'
 import { Client } from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { connect } from '../../../lambda/postgres/connect.ts'
-import { REAPER_ROLES, testServer, until } from '../../support/server.ts'
+import { until } from '../../support/server.ts'
+import {
+  byName,
+  data,
+  db,
+  dial,
+  folder,
+  openssl,
+  read,
+  SOON_MS,
+  show,
+  shown,
+  verifyFull,
+} from '../../support/tls-server.ts'
 
-const SOON_MS = 10_000
-const NOBODY = 65534
-/** What a client that wants TLS sends first; the server answers `S` or `N`. */
-const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
-
-const db = await testServer()
-const reaper = await db.role('reaper', REAPER_ROLES)
-const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-tls-'))
-afterAll(() => rmSync(folder, { recursive: true }))
-
-const read = (file: string) => readFileSync(join(folder, file), 'utf8')
-
-function openssl(...args: string[]): void {
-  execFileSync('openssl', args.join(' ').split(' '), { cwd: folder, stdio: 'pipe' })
-}
-
-const RSA = 'rsa:2048'
-const EC = 'ec -pkeyopt ec_paramgen_curve:P-256'
-const FOR_SERVERS = 'extendedKeyUsage=serverAuth'
-const FOR_CLIENTS = 'extendedKeyUsage=clientAuth'
-const FOR_AUTHORITIES = 'basicConstraints=critical,CA:TRUE'
-
-function selfSigned(name: string, { host = name, key = EC } = {}): void {
-  openssl(
-    `req -x509 -newkey ${key} -nodes -days 2 -subj /CN=${host}`,
-    `-addext subjectAltName=DNS:${host} -keyout ${name}.key -out ${name}.pem`,
-  )
-}
-
-function signed(
-  name: string,
-  {
-    by = 'ours-rsa',
-    host = 'localhost',
-    key = EC,
-    hash = 'sha256',
-    days = 2,
-    use = FOR_SERVERS,
-  } = {},
-): void {
-  openssl(
-    `req -newkey ${key} -nodes -subj /CN=${host} -addext subjectAltName=DNS:${host}`,
-    `-addext ${use} -keyout ${name}.key -out ${name}.csr`,
-  )
-  openssl(
-    `x509 -req -in ${name}.csr -CA ${by}.pem -CAkey ${by}.key -copy_extensions copyall`,
-    `-${hash} -days ${days} -out ${name}.pem`,
-  )
-}
-
-/** The server shows its own certificate and after it, of the same file, what leads to the authority. */
-function append(name: string, authority: string): void {
-  appendFileSync(join(folder, `${name}.pem`), read(`${authority}.pem`))
-}
-
-selfSigned('ours-rsa', { key: RSA })
-selfSigned('ours-ec')
-selfSigned('a-stranger')
-for (const authority of ['ours-rsa', 'a-stranger']) {
-  const middle = `below-${authority}`
-  signed(middle, { by: authority, host: middle, use: FOR_AUTHORITIES })
-}
-signed('rsa-sha256', { key: RSA })
-signed('rsa-sha384', { key: RSA, hash: 'sha384' })
-signed('ecdsa-sha384', { by: 'ours-ec', hash: 'sha384' })
-signed('by-a-middle', { by: 'below-ours-rsa' })
-append('by-a-middle', 'below-ours-rsa')
-signed('of-another-host', { host: 'other.example' })
-// A day that is over.
-signed('expired', { days: -1 })
-selfSigned('self-signed', { host: 'localhost' })
-signed('of-a-stranger', { by: 'a-stranger' })
-signed('of-a-stranger-shown', { by: 'a-stranger' })
-append('of-a-stranger-shown', 'a-stranger')
-signed('of-a-stranger-by-a-middle', { by: 'below-a-stranger' })
-append('of-a-stranger-by-a-middle', 'below-a-stranger')
-signed('for-clients', { use: FOR_CLIENTS })
-
-const data: string = (await db.admin.query('show data_directory')).rows[0].data_directory
-const byName = { ...db.credentials(reaper), host: 'localhost' }
-const verifyFull = { ca: [read('ours-rsa.pem'), read('ours-ec.pem')], verifyName: true }
-
-/** Has the server show another certificate, and waits until it does. */
-async function show(name: string): Promise<void> {
-  for (const file of [`${name}.key`, `${name}.pem`]) {
-    copyFileSync(join(folder, file), join(data, file))
-    chmodSync(join(data, file), 0o600)
-    if (process.getuid?.() === 0) chownSync(join(data, file), NOBODY, NOBODY)
-  }
-  await db.admin.query(`alter system set ssl_cert_file = '${name}.pem'`)
-  await db.admin.query(`alter system set ssl_key_file = '${name}.key'`)
-  await db.admin.query('alter system set ssl = on')
-  await db.admin.query('select pg_reload_conf()')
-  const { fingerprint256 } = new X509Certificate(read(`${name}.pem`))
-  await until(async () => (await shown()) === fingerprint256)
-}
-
-async function shown(): Promise<string | undefined> {
-  const socket = await dial().catch(() => undefined)
-  const certificate = socket?.getPeerCertificate()
-  socket?.destroy()
-  return certificate?.fingerprint256
-}
-
-/** A TLS connection to the server that asks for no proof. */
-async function dial(): Promise<TLSSocket> {
-  const socket = createConnection(db.server.port, db.server.host)
-  socket.write(SSL_REQUEST)
-  await once(socket, 'data')
-  const secure = upgrade({ socket, rejectUnauthorized: false })
-  await once(secure, 'secureConnect')
-  return secure
-}
-
-test('a server without it is refused', async () => {
+test('refuses a server without TLS', async () => {
   await expect(connect(byName, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
     kind: 'tls',
     message: expect.stringMatching(
@@ -144,9 +31,9 @@ test('a server without it is refused', async () => {
   })
 })
 
-describe('a certificate of a trusted authority for the name', () => {
+describe('a certificate for the host name by a trusted authority', () => {
   test.each(['rsa-sha256', 'rsa-sha384', 'ecdsa-sha384', 'by-a-middle'])(
-    '%s is let through',
+    '%s is accepted',
     async (name) => {
       await show(name)
       const link = await connect(byName, verifyFull, 'client', SOON_MS)
@@ -170,7 +57,7 @@ describe('a certificate of a trusted authority for the name', () => {
     })
   })
 
-  test('is held to the name wherever it is reached, as at the near end of a tunnel', async () => {
+  test('is verified against the host name, not the address, as through a tunnel', async () => {
     await show('of-another-host')
     const tunnel = { ...byName, host: 'other.example', address: '127.0.0.1' }
     const link = await connect(tunnel, verifyFull, 'client', SOON_MS)
@@ -184,7 +71,7 @@ describe('a certificate of a trusted authority for the name', () => {
   })
 })
 
-describe('any other certificate is refused, with the reason and what to do', () => {
+describe('any other certificate is refused with the reason and the fix', () => {
   test.each([
     ['of-another-host', /is for another host name: .*other\.example.* Connect by a name/],
     ['expired', /has expired.*\(CERT_HAS_EXPIRED\).* Install a new one/],
@@ -202,11 +89,11 @@ describe('any other certificate is refused, with the reason and what to do', () 
   })
 })
 
-describe('without the name verified', () => {
+describe('without verification of the name (verify-ca)', () => {
   const verifyCa = { ...verifyFull, verifyName: false }
 
   test.each(['localhost', '127.0.0.1'])(
-    'any name of a trusted authority will do: %s',
+    'a certificate for another name is accepted: %s',
     async (host) => {
       await show('of-another-host')
       const link = await connect({ ...byName, host }, verifyCa, 'client', SOON_MS)
@@ -215,7 +102,7 @@ describe('without the name verified', () => {
     },
   )
 
-  test.each(['expired', 'self-signed', 'of-a-stranger'])('%s is refused still', async (name) => {
+  test.each(['expired', 'self-signed', 'of-a-stranger'])('%s is still refused', async (name) => {
     await show(name)
     await expect(connect(byName, verifyCa, 'client', SOON_MS)).rejects.toMatchObject({
       kind: 'tls',
@@ -254,7 +141,7 @@ describe('the login', () => {
       'with the offer to bind it struck out',
       (said: string) => said.replace('256-PLUS', '256-NONE'),
     ],
-  ])('is refused where it was relayed %s, even with a trusted certificate', async (_, edit) => {
+  ])('is refused through a relay with a trusted certificate, %s', async (_, edit) => {
     const relay = await startRelay(edit)
     const credentials = { ...byName, port: relay.port }
     // What is refused is not the relay as such: who does not bind the login gets through it.
@@ -270,7 +157,7 @@ describe('the login', () => {
     relay.close()
   })
 
-  test('is bound where that is demanded, and not where the server can not', async () => {
+  test('uses channel binding when required, and fails when the server has none', async () => {
     const demanding = { ...verifyFull, requireBinding: true }
     const link = await connect(byName, demanding, 'client', SOON_MS)
     expect(link.alive()).toBe(true)
@@ -293,14 +180,14 @@ describe('the login', () => {
     })
   })
 
-  test('with a wrong password is still told from that', async () => {
+  test('with a wrong password reports the password, not the relay', async () => {
     const credentials = { ...byName, password: 'wrong' }
     await expect(connect(credentials, verifyFull, 'client', SOON_MS)).rejects.toMatchObject({
       kind: 'authentication',
     })
   })
 
-  test('by a method that knows no binding, as that of IAM tokens, goes on', async () => {
+  test('by a method without channel binding, as with IAM tokens, succeeds', async () => {
     // SCRAM has no use for a password that is kept as MD5: the rule below alone lets it in.
     await db.admin.query("set password_encryption = 'md5'")
     const byToken = await db.role('by_token')
@@ -336,7 +223,7 @@ describe('a client certificate', () => {
     key: read(`${name}.key`),
   })
 
-  test('that is demanded and not given', async () => {
+  test('that is required but missing is reported', async () => {
     await until(() =>
       connect(certified, verifyFull, 'client', SOON_MS).then(
         (link) => link.close().then(() => false),
@@ -349,13 +236,13 @@ describe('a client certificate', () => {
     })
   })
 
-  test('that is given', async () => {
+  test('that is valid is accepted', async () => {
     const link = await connect(certified, shown('for-clients'), 'client', SOON_MS)
     expect(link.alive()).toBe(true)
     await link.close()
   })
 
-  test('of an authority that the server does not know', async () => {
+  test('by an authority that the server does not trust is reported', async () => {
     await expect(
       connect(certified, shown('of-a-stranger'), 'client', SOON_MS),
     ).rejects.toMatchObject({
@@ -365,7 +252,7 @@ describe('a client certificate', () => {
   })
 })
 
-test('a certificate that was revoked is refused', async () => {
+test('a revoked certificate is refused', async () => {
   await show('rsa-sha256')
   writeFileSync(
     join(folder, 'revoked.cnf'),
@@ -386,7 +273,7 @@ test('a certificate that was revoked is refused', async () => {
   })
 })
 
-test('a server that speaks outdated versions only is refused', async () => {
+test('a server with outdated TLS versions only is refused', async () => {
   await db.admin.query("alter system set ssl_min_protocol_version = 'TLSv1'")
   await db.admin.query("alter system set ssl_max_protocol_version = 'TLSv1.1'")
   await db.admin.query('select pg_reload_conf()')

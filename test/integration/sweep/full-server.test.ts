@@ -132,7 +132,7 @@ const ways: [string, Role, Entry, number][] = [
     : []),
 ]
 
-describe('in a storm that takes every slot back at once, each sweep gets in and frees slots', () => {
+describe('each sweep gets in and frees slots while clients take every free slot at once', () => {
   test.each(ways)('%s', async (_, role, entry, logins) => {
     gate = gateOf(role)
     if (entry === 'warm') await run()
@@ -155,7 +155,7 @@ describe('in a storm that takes every slot back at once, each sweep gets in and 
 })
 
 if (MAJOR >= 16) {
-  test('logins that are under way can hold the whole reserve, and a later sweep gets in', async () => {
+  test('pending logins can hold all reserved slots, and a later sweep gets in', async () => {
     gate = gateOf(privileged)
     await storm(async () => {
       const door = await crowdTheDoor(RESERVED)
@@ -171,10 +171,10 @@ if (MAJOR >= 16) {
   })
 }
 
-describe('with none of these ways it fails, and says which grant is missing', () => {
+describe('fails and names the missing GRANT', () => {
   const missing = /53300.*REPLICATION.*rds_replication.*pg_use_reserved_connections/
 
-  test('a role without any', async () => {
+  test('for a role without any way in', async () => {
     gate = gateOf(plain)
     await storm(async () => {
       await expect(run()).rejects.toMatchObject({ kind: 'exhausted', message: missing })
@@ -182,7 +182,7 @@ describe('with none of these ways it fails, and says which grant is missing', ()
     })
   })
 
-  test("where the walsenders' slots are all taken as well", async () => {
+  test('when all walsender slots are taken as well', async () => {
     const config = { connectionString: db.server.url(), replication: 'database' }
     const replica = new Client(config)
     onTestFinished(() => replica.end())

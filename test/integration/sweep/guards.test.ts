@@ -54,7 +54,7 @@ const [start, stop] =
     ? ["pg_backup_start('test')", 'pg_backup_stop()']
     : ["pg_start_backup('test', true, false)", 'pg_stop_backup(false)']
 
-test('a session that has a replication slot in use is spared, and its slot lives on', async () => {
+test('spares a session that uses a replication slot, and the slot stays', async () => {
   const poller = await db.open(
     app,
     'poller',
@@ -67,7 +67,7 @@ test('a session that has a replication slot in use is spared, and its slot lives
   await leave(poller)
 })
 
-test('a session between the start and the stop of a backup is spared', async () => {
+test('spares a session between the start and the end of a backup', async () => {
   const [started, stopped] =
     MAJOR >= 15
       ? ['pg_backup_start', 'pg_backup_stop']
@@ -87,7 +87,7 @@ test('a session between the start and the stop of a backup is spared', async () 
   expect(done.report.reaped.map(({ pid }) => pid)).toEqual([dump.pid])
 })
 
-describe('of a text that is longer than what the server keeps, LISTEN is supposed where it may follow', () => {
+describe('a truncated query text counts as LISTEN when LISTEN may follow', () => {
   /** A comment of so many bytes. */
   const comment = (bytes: number) => `/*${'x'.repeat(bytes - 4)}*/`
 
@@ -127,7 +127,7 @@ describe('of a text that is longer than what the server keeps, LISTEN is suppose
   })
 })
 
-describe('a session that was seen to listen', () => {
+describe('a session that was seen listening', () => {
   const KEEPALIVES = [
     'select pg_backend_pid()',
     ' ',
@@ -137,7 +137,7 @@ describe('a session that was seen to listen', () => {
     'select 1',
   ]
 
-  test('stays a listener, whatever runs after it', async () => {
+  test('stays a listener, whatever it runs next', async () => {
     const listener = await db.open(app, 'listener', 'listen jobs')
     let { memory } = await sweepAll('observe')
     for (const keepalive of KEEPALIVES) {
@@ -152,7 +152,7 @@ describe('a session that was seen to listen', () => {
     await listener.ended
   })
 
-  test('is forgotten with its end', async () => {
+  test('is forgotten when it ends', async () => {
     const listener = await db.open(app, 'listener', 'listen jobs')
     const { memory } = await sweepAll('observe')
     expect(memory.listeners.size).toBe(1)
@@ -178,7 +178,7 @@ test.each([
 describe.each(['LATIN1', 'EUC_JP', 'SQL_ASCII', 'UTF8'])('over a database in %s', (encoding) => {
   const name = `in_${encoding.toLowerCase()}`
 
-  test('names are those that were given', async () => {
+  test('names are read unchanged', async () => {
     await db.admin.query(
       `create database ${name} template template0 encoding '${encoding}' locale 'C'`,
     )

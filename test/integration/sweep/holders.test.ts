@@ -77,7 +77,7 @@ afterEach(async () => {
   )
 })
 
-describe('the server shows nothing of it, and an idle session that holds it is ended', () => {
+describe('an idle session is ended when the server does not show what it holds', () => {
   const startBackup = START_BACKUP.startsWith('pg_backup')
     ? "select pg_backup_start('nightly', true)"
     : "select pg_start_backup('nightly', true, false)"
@@ -95,8 +95,8 @@ describe('the server shows nothing of it, and an idle session that holds it is e
   })
 })
 
-describe('an idle session is ended, and what it left on the server stays', () => {
-  test('a prepared transaction can be committed by another one', async () => {
+describe('what an ended idle session left on the server stays', () => {
+  test('a prepared transaction can be committed by another session', async () => {
     const prepare = "insert into stock values (2); prepare transaction 'order 1'"
     const coordinator = await db.open(app, 'php', `begin; ${prepare}`)
     expect(pidsOf(await run())).toEqual([coordinator.pid])
@@ -104,7 +104,7 @@ describe('an idle session is ended, and what it left on the server stays', () =>
     expect(await isThere('select from stock where item = 2')).toBe(true)
   })
 
-  test('a permanent replication slot that is read by SQL', async () => {
+  test('a permanent replication slot can be read by SQL', async () => {
     const reader = await db.open(
       app,
       'php',
@@ -119,10 +119,10 @@ describe('an idle session is ended, and what it left on the server stays', () =>
   })
 })
 
-describe('a session that another server, or this one, opened', () => {
+describe('a session opened by a server', () => {
   const peersOnly = { scope: { users: [peer.user] } }
 
-  test('by postgres_fdw is opened anew by the next query', async () => {
+  test('by postgres_fdw is opened again by the next query', async () => {
     const leader = await db.open(app, 'php', 'select * from remote')
     const pid = await peerOf('postgres_fdw')
     expect(pidsOf(await run(peersOnly))).toEqual([pid])
@@ -130,7 +130,7 @@ describe('a session that another server, or this one, opened', () => {
     expect(rows.length).toBeGreaterThan(0)
   })
 
-  test('by dblink is not, and the next query fails', async () => {
+  test('by dblink is not opened again, and the next query fails', async () => {
     const leader = await db.open(app, 'php', `select dblink_connect('link', '${DBLINK}')`)
     const pid = await peerOf('')
     expect(pidsOf(await run(peersOnly))).toEqual([pid])
@@ -138,7 +138,7 @@ describe('a session that another server, or this one, opened', () => {
     await expect(leader.client.query(query)).rejects.toThrow()
   })
 
-  test('is left alone where its role is protected, by either', async () => {
+  test('is spared when its role is protected, by either', async () => {
     await db.open(app, 'php', 'select * from remote')
     await db.open(app, 'php', `select dblink_connect('link', '${DBLINK}')`)
     await peerOf('postgres_fdw')
@@ -148,7 +148,7 @@ describe('a session that another server, or this one, opened', () => {
   })
 })
 
-test('what needs an open transaction is out of reach of a rule for idle sessions', async () => {
+test('a rule for idle sessions never matches a session with an open transaction', async () => {
   const inTransaction = [
     ['begin isolation level repeatable read', 'select pg_export_snapshot()'],
     ['begin', 'select * from stock for update'],
@@ -169,24 +169,24 @@ test('what needs an open transaction is out of reach of a rule for idle sessions
   expect(report.reaped).toHaveLength(holders.length - 1)
 })
 
-describe('what protects a session that holds more than the server shows', () => {
+describe('a session that holds more than the server shows is protected by', () => {
   const hold = ['declare c cursor with hold for select 1', 'select 1']
 
-  test('a name that it gives itself, and the policy protects', async () => {
+  test('an application name that the policy protects', async () => {
     const holder = await db.open(app, 'php', "set application_name = 'report 7'", ...hold)
     const report = await run({ protect: [{ applications: ['report*'] }] })
     expect(report).toMatchObject({ reaped: [], spared: { protected: 1 } })
     expect(holder.isAlive()).toBe(true)
   })
 
-  test('a role of its own, that the policy protects', async () => {
+  test('its own role, which the policy protects', async () => {
     const holder = await db.open(app, 'php', ...hold)
     const report = await run({ protect: [{ users: [app.user] }] })
     expect(report).toMatchObject({ reaped: [], spared: { protected: 1 } })
     expect(holder.isAlive()).toBe(true)
   })
 
-  test('an advisory lock, shared with others of its kind', async () => {
+  test('a shared advisory lock', async () => {
     const lock = "select pg_advisory_lock_shared(hashtext('do not reap'))"
     const holders = [await db.open(app, 'php', lock, ...hold), await db.open(app, 'php', lock)]
     const report = await run()
@@ -194,7 +194,7 @@ describe('what protects a session that holds more than the server shows', () => 
     expect(holders.every(({ isAlive }) => isAlive())).toBe(true)
   })
 
-  test('an open transaction, where it is short', async () => {
+  test('a short open transaction', async () => {
     const holder = await db.open(app, 'php', 'begin', 'create temp table basket as select 1')
     expect(pidsOf(await run())).toEqual([])
     expect(holder.isAlive()).toBe(true)

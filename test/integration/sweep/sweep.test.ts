@@ -62,7 +62,7 @@ test('reaps by policy, spares by guard, and reports both', async () => {
   await gate.close()
 })
 
-test('asks for locks only where a verdict hangs on them', async () => {
+test('reads the locks only when a verdict depends on them', async () => {
   let asked = 0
   const gate = gateOf(reaper)
   const counting: Gate = {
@@ -89,7 +89,7 @@ test('asks for locks only where a verdict hangs on them', async () => {
   await gate.close()
 })
 
-test('observe reaps nobody', async () => {
+test('mode observe reaps no session', async () => {
   const gate = gateOf(reaper)
   const victim = await db.open(app, 'php')
   const report = await run(gate, idleAtOnce, 'observe')
@@ -101,7 +101,7 @@ test('observe reaps nobody', async () => {
   await gate.close()
 })
 
-test('a role that may signal nobody is told before anybody has to be reaped', async () => {
+test('reports a role that may not signal before any session is due', async () => {
   const weak = gateOf(await db.role('weak', ['pg_monitor']))
   const victim = await db.open(app, 'php')
   for (const mode of ['observe', 'reap'] as const) {
@@ -116,7 +116,7 @@ test('a role that may signal nobody is told before anybody has to be reaped', as
   await strong.close()
 })
 
-test('a role that belongs to the role of the sessions may signal these, and says nothing else', async () => {
+test('a member of the role of the sessions may signal them, and gets no warning', async () => {
   const related = gateOf(await db.role('related', ['pg_monitor', app.user]))
   const stranger = await db.role('stranger')
   const victim = await db.open(app, 'php')
@@ -132,7 +132,7 @@ test('a role that belongs to the role of the sessions may signal these, and says
   await related.close()
 })
 
-test('says whom the policy met, and which of its entries met nobody', async () => {
+test('reports the sessions in scope and the entries without a match', async () => {
   const gate = gateOf(reaper)
   const sessions = await Promise.all(['php', 'pg_dump'].map((name) => db.open(app, name)))
   const report = await run(gate, {
@@ -157,7 +157,7 @@ test('says whom the policy met, and which of its entries met nobody', async () =
   await gate.close()
 })
 
-test('comes back warm, and anew once after the connection was cut', async () => {
+test('reuses its connection, and connects again after it was cut', async () => {
   const gate = gateOf(reaper)
   expect((await run(gate, idleAtOnce)).entry).toBe('client')
   expect((await run(gate, idleAtOnce)).entry).toBe('warm')
@@ -168,7 +168,7 @@ test('comes back warm, and anew once after the connection was cut', async () => 
   await gate.close()
 })
 
-test('anew also where the kept connection has died unseen', async () => {
+test('connects again when the kept connection died without notice', async () => {
   const gate = gateOf(reaper)
   await run(gate, idleAtOnce)
   const { rows } = await db.admin.query(
@@ -184,7 +184,7 @@ test('anew also where the kept connection has died unseen', async () => {
   await gate.close()
 })
 
-test('its own kept session is never its victim, nor that of another run', async () => {
+test('never reaps its own kept session or that of another run', async () => {
   const [one, two] = [gateOf(reaper), gateOf(reaper)]
   const everyone: PolicyInput = { ...idleAtOnce, scope: {} }
   await run(one, everyone)
@@ -196,7 +196,7 @@ test('its own kept session is never its victim, nor that of another run', async 
   await two.close()
 })
 
-test('of two sweeps of one target at once, one reports each session as reaped, the other finds it gone', async () => {
+test('of two concurrent sweeps of one target, one reports each session as reaped and the other as gone', async () => {
   const victims = await Promise.all(Array.from({ length: 8 }, () => db.open(app, 'php')))
   const pids = victims.map(({ pid }) => pid).sort()
   const network = await startProxy(db.server)
@@ -216,7 +216,7 @@ test('of two sweeps of one target at once, one reports each session as reaped, t
   for (const gate of [early, late]) await gate.close()
 })
 
-test('nothing of a failed sweep stays on the server', async () => {
+test('a failed sweep leaves no session on the server', async () => {
   const blind = await db.role('blind')
   const gate = gateOf(blind)
   await expect(run(gate, idleAtOnce)).rejects.toMatchObject({ kind: 'blind' })

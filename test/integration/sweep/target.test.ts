@@ -20,7 +20,7 @@ const target = createTarget(
 afterAll(() => target.close())
 const run = (mode: 'reap' | 'observe') => target.sweep(mode, deadlineIn(SWEEP_MS))
 
-test('a listener that only a failed sweep saw is spared by the next one', async () => {
+test('spares a listener that only the failed sweep before saw', async () => {
   const listener = await db.open(app, 'listener', 'listen jobs')
   await db.open(app, 'idle')
   // Looks, and fails before it ends any session.
@@ -33,7 +33,7 @@ test('a listener that only a failed sweep saw is spared by the next one', async 
   expect(report).toMatchObject({ reaped: [{ application: 'idle' }], spared: { listening: 1 } })
 })
 
-test('what was there at the last look is not new, and an entry in vain is named once', async () => {
+test('counts only new sessions, and names an entry without a match once', async () => {
   await db.open(app, 'idle')
   const first = await run('observe')
   expect(first).toMatchObject({ condemned: 1, newlyCondemned: 1 })

@@ -93,7 +93,7 @@ describe.each(changes)('a session that %s between the look and the signal', (_, 
     return session
   }
 
-  test('is spared by Slotkeeper, and works on', async () => {
+  test('is spared by Slotkeeper and keeps working', async () => {
     const session = await arrange()
     expect(await slotkeeper()).toMatchObject({ reaped: [], refused: [], spared: { changed: 1 } })
     await session.client.query('rollback')
@@ -101,7 +101,7 @@ describe.each(changes)('a session that %s between the look and the signal', (_, 
     expect(await written()).toContainEqual({ entry: 'works on' })
   })
 
-  test('is ended by listing first and killing by pid', async () => {
+  test('is ended by a script that lists first and kills by pid', async () => {
     const session = await arrange()
     await listThenKill()
     await session.ended
@@ -109,7 +109,7 @@ describe.each(changes)('a session that %s between the look and the signal', (_, 
   })
 })
 
-describe('a session that is at work when the signal comes', () => {
+describe('a session that is working when the signal arrives', () => {
   /** It has written, and waits for a lock that another session holds. */
   const arrange = async () => {
     const [holder, session] = await Promise.all([
@@ -129,7 +129,7 @@ describe('a session that is at work when the signal comes', () => {
     return { holder, session, worked: () => work }
   }
 
-  test('is spared by Slotkeeper, and nothing of its work is lost', async () => {
+  test('is spared by Slotkeeper and loses no work', async () => {
     const { holder, session, worked } = await arrange()
     expect(await slotkeeper()).toMatchObject({ reaped: [], refused: [], spared: { changed: 1 } })
     await holder.client.query('commit')
@@ -138,7 +138,7 @@ describe('a session that is at work when the signal comes', () => {
     expect(session.isAlive()).toBe(true)
   })
 
-  test('is ended by listing first and killing by pid, and its work is lost', async () => {
+  test('is ended with its work by a script that lists first and kills by pid', async () => {
     const { session, worked } = await arrange()
     await listThenKill()
     await session.ended
@@ -147,7 +147,7 @@ describe('a session that is at work when the signal comes', () => {
   })
 })
 
-test('a session that took the place of one that has gone is spared', async () => {
+test('spares a session that has the pid of an ended one', async () => {
   const session = await db.open(app, 'php')
   let next: OtherSession | undefined
   betweenLookAndSignal(async () => {
@@ -158,7 +158,7 @@ test('a session that took the place of one that has gone is spared', async () =>
   expect(next?.isAlive()).toBe(true)
 })
 
-test('what is idle and at work all the same is not ended', async () => {
+test('spares a session that is idle and still working', async () => {
   const bystanders = await Promise.all([
     db.open(app, 'listener', 'listen orders'),
     db.open(app, 'migration', 'select pg_advisory_lock(42)'),
@@ -172,7 +172,7 @@ test('what is idle and at work all the same is not ended', async () => {
   for (const bystander of bystanders) expect(bystander.isAlive()).toBe(true)
 })
 
-test('of a query that is still on its way when its session is ended nothing is done', async () => {
+test('a query that is still on the wire when its session is ended has no effect', async () => {
   const session = await db.open(app, 'php')
   let sent: Promise<unknown> = Promise.resolve()
   betweenLookAndSignal(async () => {

@@ -69,7 +69,7 @@ describe('a secret', () => {
     ['the configuration names one', full, { database: 'd' }],
     ['the secret names none', { ...full, dbname: null }, {}],
     ['the secret names the same', { ...full, dbname: 'postgres' }, {}],
-  ])('has no second database where %s', (_, secret, overrides) => {
+  ])('has no second database when %s', (_, secret, overrides) => {
     expect(parse(secret, overrides)).not.toHaveProperty('secondDatabase')
   })
 
@@ -89,7 +89,7 @@ describe('a secret', () => {
     ['a host with port 0', { ...full, host: 'db:0', port: undefined }, 'host'],
     ['a host with blanks', { ...full, host: 'db hush' }, 'host'],
     ['no host at all', { username: 'u', password: 'hush' }, 'host'],
-  ])('with %s is refused by name, without its value', (_, secret, field) => {
+  ])('with %s is refused by its name, without its value', (_, secret, field) => {
     const error = (() => {
       try {
         return parse(secret)

@@ -5,7 +5,6 @@ import { rootCertificates } from 'node:tls'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { readConnection } from '../../../cli/connection.ts'
-import { readMethods } from '../../../cli/libpq/authentication.ts'
 import { SlotkeeperError } from '../../../lambda/errors.ts'
 import type { Tls } from '../../../lambda/postgres/tls.ts'
 
@@ -25,7 +24,7 @@ const pem = file('authority.pem', `of ours\n${authority}\n`)
 const noPem = file('no.pem', 'hush\n')
 const damaged = file('damaged.pem', authority.replace(/[a-z]/g, 'A'))
 
-describe('where the command line connects', () => {
+describe('the connection of the command line', () => {
   const pg = { PGHOST: 'env', PGPORT: '1', PGUSER: 'pu', PGPASSWORD: 'pp', PGDATABASE: 'pd' }
   test.each<[string, object, Record<string, string>, object]>([
     [
@@ -92,18 +91,18 @@ describe('where the command line connects', () => {
     `sslrootcert=${pem}`,
     'sslrootcert=system',
     'ssl_min_protocol_version=TLSv1.2',
-  ])('%s asks for TLS even on the loopback', (parameter) => {
+  ])('%s requires TLS even on the loopback address', (parameter) => {
     const { tls } = readConnection({ url: `postgres://localhost?${parameter}` }, { HOME })
     expect(tls).toMatchObject({ verifyName: true })
   })
 
-  test('a binding that is demanded, and a version of TLS, are passed on', () => {
+  test('passes on channel_binding and the TLS version', () => {
     const demands = 'channel_binding=require&ssl_min_protocol_version=TLSv1.3'
     const { tls } = readConnection({ url: `postgres://h?${demands}` }, { HOME })
     expect(tls).toMatchObject({ requireBinding: true, minVersion: 'TLSv1.3' })
   })
 
-  test('authorities that are named stand instead of the others', () => {
+  test('sslrootcert replaces the default certificate authorities', () => {
     const of = (url: string) => (readConnection({ url }, { HOME }).tls as Exclude<Tls, false>).ca
     expect(of(`postgres://h?sslrootcert=${pem}`)).toEqual([authority])
     expect(of('postgres://h?sslrootcert=system').length).toBeGreaterThan(50)
@@ -111,7 +110,7 @@ describe('where the command line connects', () => {
   })
 
   test.each(['postgres://127.0.0.1', 'postgres://localhost', 'postgres://h?sslmode=disable'])(
-    '%s is plain',
+    '%s uses no TLS',
     (url) => {
       expect(readConnection({ url }, { HOME }).tls).toBe(false)
     },
@@ -239,14 +238,14 @@ describe('where the command line connects', () => {
       {},
       '/none.pem',
     ],
-  ])('%s is refused, without the password', (_, source, env, said) => {
+  ])('refuses %s without showing the password', (_, source, env, said) => {
     const read = () => readConnection(source, { HOME, ...env })
     expect(read).toThrow(said)
     expect(read).not.toThrow('hush')
   })
 })
 
-test('no password, however it is written, is shown in a usage error or taken for a host', async () => {
+test('no password, however it is written, appears in a usage error or as the host', async () => {
   const pieces = fc.constantFrom(
     '/',
     '?',
@@ -283,28 +282,12 @@ test('no password, however it is written, is shown in a usage error or taken for
   )
 })
 
-describe('the methods that a login may take', () => {
-  test.each([
-    ['scram-sha-256', ['scram-sha-256']],
-    ['scram-sha-256,md5', ['md5', 'scram-sha-256']],
-    ['!password', ['none', 'md5', 'scram-sha-256']],
-    ['!password,!md5,!none', ['scram-sha-256']],
-    ['none,gss', ['none']],
-  ])('%s', (text, expected) => {
-    expect(readMethods(text)).toEqual(expected)
-  })
-
-  test.each(['gss', 'scram', 'md5,!password', 'md5,md5', 'md5,', '!'])('%s is refused', (text) => {
-    expect(() => readMethods(text)).toThrow(`require_auth: found "${text}"`)
-  })
-})
-
-test('without a database it is the one of the role, and then the one that every server has', async () => {
+test('the database defaults to the name of the role, then to postgres', async () => {
   const { credentials } = readConnection({ url: 'postgres://u:p@h' }, { HOME })
   expect(await credentials(false)).toMatchObject({ database: 'u', secondDatabase: 'postgres' })
 })
 
-test('through a tunnel the host keeps its name, and its certificate is held to it', async () => {
+test('through a tunnel, the certificate is verified against the host name', async () => {
   const url = 'postgres://u:p@shop.example.org:6432/d?hostaddr=127.0.0.1'
   const { credentials, tls, target } = readConnection({ url }, { HOME })
   expect(await credentials(false)).toMatchObject({ host: 'shop.example.org', address: '127.0.0.1' })

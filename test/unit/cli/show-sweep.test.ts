@@ -73,13 +73,13 @@ function show(
 describe('the table of a bad night', () => {
   const shown = show(night, { waiting })
 
-  test('fits into a terminal and a screen', () => {
+  test('fits on one screen', () => {
     const lines = shown.split('\n')
     expect(lines.filter((line) => line.length > 80)).toEqual([])
     expect(lines.length).toBeLessThan(50)
   })
 
-  test('has a line for a pool, and not one for each pid', () => {
+  test('has one line for each pool, not for each pid', () => {
     for (const { pid, application } of night) {
       const isNamed = application === 'cart' || waiters.some((waiter) => waiter.pid === pid)
       expect(shown.includes(String(pid))).toBe(isNamed)
@@ -88,13 +88,13 @@ describe('the table of a bad night', () => {
     expect(shown).toMatch(/^ +30 {2}idle +1m to 1m 29s {2}shop_app@shop +checkout +10\.0\.1\.7$/m)
   })
 
-  test('names both sides of a block, also of one that waits behind another', () => {
+  test('names both sides of a direct or indirect block', () => {
     expect(shown).toContain(
       `${sleeper.pid} blocks 2 of shop_app@shop checkout 10.0.1.7, for up to 1m 1s: ${waiters.map(({ pid }) => pid).join(', ')}`,
     )
   })
 
-  test('lists each session where all are asked for', () => {
+  test('lists each session with --all', () => {
     const all = show(night, { waiting, all: true })
     for (const { pid, state } of night) {
       if (state === 'idle') expect(all).toMatch(new RegExp(`^ *${pid} {2}(idle|crowd) `, 'm'))
@@ -102,7 +102,7 @@ describe('the table of a bad night', () => {
   })
 })
 
-describe('the first line says mode, policy, and what became of it', () => {
+describe('the first line has the mode, the policy and the result', () => {
   test.each<[Parameters<typeof show>[1], string]>([
     [{}, 'observe, policy "incident", as no policy was given: would reap 2 of 2 sessions'],
     [{ policyName: 'incident' }, 'observe, policy "incident": would reap 2 of 2 sessions'],
@@ -129,11 +129,11 @@ test.each<[string, PolicyInput, boolean]>([
   ['the incident', 'incident', true],
   ['an age', { rules: [{ name: 'a', state: 'idle', olderThan: '1s' }] }, false],
   ['0s of active ones', { rules: [{ name: 'a', state: 'active', olderThan: '0s' }] }, false],
-])('%s: whether it ends what has just been used', (_, input, isSaid) => {
+])('%s: warns if the policy ends sessions that were just used', (_, input, isSaid) => {
   expect(show([], { input }).includes('also ends sessions that have just been used')).toBe(isSaid)
 })
 
-test('sessions whose state the server does not track are warned of, but not those that nobody may end', () => {
+test('warns about sessions without a tracked state, except those that are never ended', () => {
   const untracked = { state: 'disabled', ageSeconds: null, stateChange: null }
   const warning = 'track_activities is off for 2 of the sessions in scope'
   expect(show(many(2, untracked))).toContain(warning)
@@ -141,7 +141,7 @@ test('sessions whose state the server does not track are warned of, but not thos
   expect(show(many(2, {}))).not.toContain('track_activities')
 })
 
-test('a refusal is told once, with its pools', () => {
+test('shows a refusal once, with its pools', () => {
   const message = 'permission denied to terminate process'
   const shown = show(night, {
     mode: 'reap',
@@ -153,7 +153,7 @@ test('a refusal is told once, with its pools', () => {
   expect(shown).toMatch(/^ +30 {2}42501 +shop_app@shop +checkout/m)
 })
 
-test('names of a server can not drive a terminal', () => {
+test('names from the server cannot control the terminal', () => {
   const evil = { user: '\u001b[31mred', application: '\u202egpj', database: 'a\nb' }
   const sessions = [session(evil), session({ ...evil, state: 'idle in transaction' })]
   const [, blocked] = sessions
@@ -180,13 +180,13 @@ test.each([
   expect(age(seconds)).toBe(said)
 })
 
-test('an instant has its date where it was another day', () => {
+test('a time on another day has its date', () => {
   const now = Date.parse('2026-11-25T00:10:00Z')
   expect(clock(now / 1000 - 60, now)).toBe('00:09:00')
   expect(clock(now / 1000 - 660, now)).toBe('11-24 23:59')
 })
 
-test('numbers stand to the right', () => {
+test('numbers are right-aligned', () => {
   expect(
     table(
       ['>n', 'name'],

@@ -22,7 +22,7 @@ const crowd = () => [
   session({ pid: 1, user: 'reaper', application: 'slotkeeper', state: 'active' }),
 ]
 
-describe('what of the policy meets no session', () => {
+describe('policy entries without a matching session', () => {
   test.each<[string, Partial<Written>, string[]]>([
     ['nothing written', {}, []],
     ['a scope that meets', { scope: { users: ['shop_*', 'billing'] } }, []],
@@ -77,15 +77,15 @@ test.each<[string, Written['scope'], number]>([
   ['a scope', { users: ['shop_*'] }, 2],
   ['a scope that meets nobody', { users: ['shopp_*'] }, 0],
   ["a scope of the sweep's own", { users: ['reaper'] }, 0],
-])('with %s: how many sessions are in it', (_, scope, inScope) => {
+])('counts the sessions in scope with %s', (_, scope, inScope) => {
   expect(coverageOf(crowd(), { scope, rules: [idle] }).inScope).toBe(inScope)
 })
 
-describe('what a rule meets', () => {
+describe('the sessions that match a rule', () => {
   const rulesOf = (sessions: Session[], input: Partial<Written>) =>
     coverageOf(sessions, { rules: [idle], ...input }).rules
 
-  test('counts all for which match, state and age hold, and the built-in rule beside them', () => {
+  test('are counted by match, state and age, for the built-in rule as well', () => {
     const sessions = [
       session(),
       session({ ageSeconds: 29 }),
@@ -118,7 +118,7 @@ describe('what a rule meets', () => {
     [{ slotsUsedOver: '2%' }, true],
     [{ slotsUsedOver: '80%' }, false],
     [{ idleOver: 1, slotsUsedOver: '80%' }, false],
-  ])('and whether it is due: %o', (when, due) => {
+  ])('are counted whether or not the rule is due: %o', (when, due) => {
     const sessions = [session(), session(), session({ listening: true })]
     expect(rulesOf(sessions, { rules: [{ ...idle, when }] })[0]).toEqual({
       name: 'idle',

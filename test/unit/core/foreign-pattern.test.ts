@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { foreignPattern } from '../../../lambda/core/foreign-pattern.ts'
 import { parsePolicy } from '../../../lambda/core/policy.ts'
 
-describe('a pattern of another language is refused with what to write instead', () => {
+describe('a LIKE or regular expression pattern is refused with the glob to write instead', () => {
   test.each<[string, string]>([
     ['report_%', '"report_*"'],
     ['%_report', '"*_report"'],
@@ -41,7 +41,7 @@ describe('a pattern of another language is refused with what to write instead', 
     expect(foreignPattern(pattern)).toContain(`: write ${instead}`)
   })
 
-  test.each(['users', 'databases', 'applications'])('wherever %s are named', (field) => {
+  test.each(['users', 'databases', 'applications'])('in %s', (field) => {
     for (const path of ['scope', 'protect[0]', 'rules[0].match']) {
       const match = { [field]: ['shop', 'report_%'] }
       const rule = { name: 'a', state: 'idle', olderThan: '1m' }
@@ -62,7 +62,7 @@ describe('a pattern of another language is refused with what to write instead', 
   })
 })
 
-describe('a name or a glob that may be meant is left alone', () => {
+describe('a plausible name or glob is accepted', () => {
   test.each([
     'shop_app',
     '_',
@@ -106,7 +106,7 @@ describe('a name or a glob that may be meant is left alone', () => {
   })
 })
 
-test('each thing that is refused can be written as a glob that is not', () => {
+test('each suggestion is itself accepted', () => {
   for (const name of ['100%', '^', 'a|b', '[a-z]', 'x\\d', '{a,b}']) {
     expect(foreignPattern(name)).toBeDefined()
     expect(foreignPattern(name.replace(/[%^|[\]\\{},]/g, '?'))).toBeUndefined()

@@ -63,7 +63,7 @@ describe('one session under the rule "idle for 30 s"', () => {
     expect(judgeOne(different)).toBe(expected)
   })
 
-  test('the own orphan is none while it is this sweep', () => {
+  test('the session of this sweep is never an orphan', () => {
     const own = { pid: 1, user: 'reaper', application: 'slotkeeper', ageSeconds: 900 }
     expect(judgeOne(own)).toBe('spare protected')
   })
@@ -106,7 +106,7 @@ describe('scope, protection and rules', () => {
     expect(judgeOne(different, input)).toBe(expected)
   })
 
-  test('a cancel is a cancel', () => {
+  test('a rule with action cancel cancels', () => {
     const [verdict] = judge(snapshot([session({ state: 'active' })]), policy(two))
     expect(verdict).toMatchObject({ verdict: 'reap', action: 'cancel' })
   })
@@ -158,7 +158,7 @@ describe('keep', () => {
   const run = (differences: Partial<Session>[], input = keep2) =>
     judge(snapshot(differences.map(session)), policy(input)).map(brief)
 
-  test('leaves the most recently used of a pool', () => {
+  test('keeps the most recently used sessions of a pool', () => {
     expect(run([{ ageSeconds: 90 }, { ageSeconds: 40 }, { ageSeconds: 70 }])).toEqual([
       'reap idle',
       'spare kept',
@@ -166,7 +166,7 @@ describe('keep', () => {
     ])
   })
 
-  test('counts those that met no rule', () => {
+  test('counts sessions that match no rule', () => {
     expect(run([{ ageSeconds: 90 }, { ageSeconds: 1 }, { ageSeconds: 2 }])).toEqual([
       'reap idle',
       'leave',
@@ -182,18 +182,18 @@ describe('keep', () => {
     },
   )
 
-  test('no name is another pool than an empty one', () => {
+  test('a missing name and an empty name are different pools', () => {
     const names = [{ database: null }, { database: '' }]
     expect(run(names, { ...idle, keep: 1 })).toEqual(['spare kept', 'spare kept'])
   })
 
-  test('a listener takes no place, whether it met a rule or not', () => {
+  test('a listener does not count as kept, whether or not it matches a rule', () => {
     expect(
       run([{ ageSeconds: 40 }, { ageSeconds: 50 }, { ageSeconds: 1, listening: true }]),
     ).toEqual(['spare kept', 'spare kept', 'leave'])
   })
 
-  test('is for idle sessions alone', () => {
+  test('applies to idle sessions only', () => {
     const stuck: PolicyInput = {
       rules: [{ name: 'stuck', state: 'idle in transaction', olderThan: '1s' }],
       keep: 5,
@@ -201,13 +201,13 @@ describe('keep', () => {
     expect(run([{ state: 'idle in transaction' }], stuck)).toEqual(['reap stuck'])
   })
 
-  test('never keeps an orphan of its own', () => {
+  test('never keeps an orphan of Slotkeeper', () => {
     const orphan = { user: 'reaper', application: 'slotkeeper', ageSeconds: 600 }
     expect(run([orphan])).toEqual(['reap slotkeeper:orphan'])
   })
 })
 
-test('the budget goes to the longest in their state', () => {
+test('the budget goes to the sessions that are longest in their state', () => {
   const ages = [40, 90, 70, 60]
   const verdicts = judge(
     snapshot(ages.map((ageSeconds) => session({ ageSeconds }))),
@@ -216,7 +216,7 @@ test('the budget goes to the longest in their state', () => {
   expect(verdicts.map(brief)).toEqual(['spare budget', 'reap idle', 'reap idle', 'spare budget'])
 })
 
-describe('whatever the server shows', () => {
+describe('any sessions that the server shows', () => {
   /** A small generator with a seed (Numerical Recipes' LCG), so that a failure can be played again. */
   function randomly(seed: number) {
     let state = seed

@@ -36,7 +36,7 @@ test.each([
   })
 })
 
-test("the design's own example is valid", () => {
+test('the example of the design is valid', () => {
   const example = {
     scope: { databases: ['shop'], users: ['shop_*'] },
     protect: [
@@ -60,7 +60,7 @@ test("the design's own example is valid", () => {
   expect(parsePolicy(example)).toMatchObject({ ok: true, value: { keep: 2, budget: 200 } })
 })
 
-describe('each mistake is told with its path, what is accepted, and what was found', () => {
+describe('each mistake is reported with its path, the accepted form and what was found', () => {
   test.each<[string, unknown, string, RegExp]>([
     ['not an object', 'idle', 'policy:', /expected an object with scope.*found "idle"/],
     ['a typo in a name', 'incidnt', 'policy:', /or "incident" \(did you mean "incident"\?\)/],
@@ -247,12 +247,12 @@ describe('each mistake is told with its path, what is accepted, and what was fou
     expect(problem ?? problems.join('\n')).toMatch(said)
   })
 
-  test('all at once', () => {
+  test('reports all mistakes at once', () => {
     const parsed = parsePolicy({ keep: -1, budget: 0, rules: [] })
     expect(parsed.ok || parsed.problems.length).toBe(3)
   })
 
-  test('what is neither JSON nor a name', () => {
+  test('refuses text that is neither JSON nor a name', () => {
     expect(parsePolicyText('incidnt')).toMatchObject({
       problems: [expect.stringContaining('or "incident" (did you mean "incident"?)')],
     })

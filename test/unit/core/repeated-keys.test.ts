@@ -26,7 +26,7 @@ test.each<[string, (string | number)[][]]>([
   expect(repeatedKeys(text)).toEqual(paths)
 })
 
-test('no JSON that a program writes has such a key', () => {
+test('JSON.stringify never writes a repeated key', () => {
   fc.assert(
     fc.property(json, fc.constantFrom(0, 2), (value, indent) => {
       expect(repeatedKeys(JSON.stringify(value, undefined, indent))).toEqual([])
@@ -34,7 +34,7 @@ test('no JSON that a program writes has such a key', () => {
   )
 })
 
-test('a text of millions of characters, or of levels', () => {
+test('handles a text of millions of characters or levels', () => {
   const long = JSON.stringify({ a: 'x'.repeat(5e6), b: '\\"'.repeat(1e6) })
   expect(inTime(() => repeatedKeys(long))).toEqual([])
   const deep = `${'{"a":['.repeat(1e5)}1${']}'.repeat(1e5)}`
@@ -55,7 +55,7 @@ describe('a policy', () => {
     ],
     [`{"rules": [${rule}], "scope": {"users": ["a"], "users": ["b"]}}`, 'policy.scope.users'],
     [`{"rules": [${rule}], "rules": [${rule}]}`, 'policy.rules'],
-  ])('%s is refused by the place of the key', (text, path) => {
+  ])('%s is refused with the path of the key', (text, path) => {
     expect(parsePolicyText(text)).toEqual({
       ok: false,
       problems: [
@@ -76,7 +76,7 @@ describe('a secret', () => {
       '{"username": "u", "password": "hush-one", "host": "h", "more": {"host": 1, "host": 2}}',
       'secret.more.host',
     ],
-  ])('%s is refused by the place of the key, without its value', (text, path) => {
+  ])('%s is refused with the path of the key, without its value', (text, path) => {
     const read = () => credentialsOf('arn:x', text, {})
     expect(read).toThrow(
       expect.objectContaining({

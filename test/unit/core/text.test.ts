@@ -17,13 +17,13 @@ test.each([
   expect(printable(text)).toBe(expected)
 })
 
-test('JSON made harmless reads back the same', () => {
+test('escaped JSON parses to the same value', () => {
   const value = { name: '\u001b[31m\u009b\u202e\u{e0041}\n"\\ ü' }
   expect(JSON.parse(safeJson(value))).toEqual(value)
   expect(safeJson(value)).not.toMatch(/[\p{Cc}\p{Cf}]/u)
 })
 
-test('a table makes its cells harmless and lines them up', () => {
+test('a table escapes and aligns its cells', () => {
   expect(table(['a', 'b'], [['\u001b', 'x']])).toBe('a       b\n\\u001b  x')
 })
 

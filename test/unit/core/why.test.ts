@@ -79,7 +79,7 @@ describe.each(Object.entries(spares))('spared as %s', (reason, cases) => {
   })
 })
 
-test('spared as protected, where the built-in rule for orphans would reap it', () => {
+test('spares a protected session that the built-in rule for orphans matches', () => {
   const why = 'protect[0] of the policy'
   const given = { session: orphan, policy: { protect: [{ users: ['reaper'] }] } }
   expect(judgeOne({ why, ...given })).toEqual({

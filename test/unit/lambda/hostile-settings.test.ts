@@ -91,7 +91,7 @@ describe('a secret', () => {
     )
   })
 
-  test('that is nearly right', () => {
+  test('that is almost valid', () => {
     fc.assert(
       fc.property(written, overrides, (secret, overriding) => {
         const result = read(JSON.stringify(secret), overriding)
@@ -158,7 +158,7 @@ describe('an environment', () => {
     }
   }
 
-  test('of anything gives settings, or all of its problems in harmless lines', () => {
+  test('of any variables gives settings, or all problems in harmless lines', () => {
     fc.assert(
       fc.property(fc.dictionary(anyName, value), fc.boolean(), (given, whole) => {
         const env = whole ? { ...sound, ...given } : given

@@ -19,7 +19,7 @@ const least = {
 }
 const read = (env: Record<string, string>) => readSettings({ ...least, ...env }, folder)
 
-test('the least configuration, and its defaults', () => {
+test('the minimal configuration has these defaults', () => {
   expect(read({})).toMatchObject({
     target: 'shop',
     mode: 'reap',
@@ -58,7 +58,7 @@ test.each<[Record<string, string>, object]>([
   expect(read(env)).toMatchObject(expected)
 })
 
-test('a policy that is missing: the incident in mode observe, and a problem in mode reap', () => {
+test('a missing policy is "incident" in mode observe and a problem in mode reap', () => {
   const { SLOTKEEPER_POLICY: _, ...without } = least
   expect(() => readSettings(without, folder)).toThrow(
     'SLOTKEEPER_POLICY: missing; in mode "reap" expected a policy with rules, or "incident"',
@@ -106,7 +106,7 @@ test.each<[Record<string, string>, string]>([
   )
 })
 
-test('all that is wrong is told at once', () => {
+test('reports all problems at once', () => {
   const env = {
     SLOTKEEPER_PORT: 'x',
     SLOTKEEPER_METRICS: 'x',
@@ -149,7 +149,7 @@ test.each([
   ['shop.proxy-abc.eu-central-1.rds.amazonaws.com', true],
   ['shop.abc.eu-central-1.rds.amazonaws.com', false],
   ['proxy-shop.abc.eu-central-1.rds.amazonaws.com', false],
-])('%s is of an RDS Proxy: %s', (host, expected) => {
+])('%s is the endpoint of an RDS Proxy: %s', (host, expected) => {
   expect(isProxyEndpoint(host)).toBe(expected)
 })
 
@@ -161,7 +161,7 @@ describe('the certificate authorities', () => {
     expect(readCertificates(file)).toEqual([one, one])
   })
 
-  test.each(['none.pem', 'policy.json'])('%s is refused by name', (name) => {
+  test.each(['none.pem', 'policy.json'])('%s is refused and named', (name) => {
     expect(() => readCertificates(join(folder, name))).toThrow(name)
   })
 })

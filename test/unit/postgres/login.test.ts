@@ -55,7 +55,7 @@ async function failure(
   return error as SlotkeeperError
 }
 
-describe('what is not the network is not told as the network', () => {
+describe('a fault outside the network is not reported as a network fault', () => {
   test.each<[string, Buffer, string, RegExp]>([
     ['GSSAPI', asks(7), 'authentication', /asks for GSSAPI\. .*scram-sha-256/],
     ['SSPI', asks(9), 'authentication', /asks for SSPI/],
@@ -111,7 +111,7 @@ describe('what is not the network is not told as the network', () => {
     })
   })
 
-  test('the endpoint of an RDS Proxy is known by its name, before anything is sent', async () => {
+  test('refuses an RDS Proxy endpoint by its name, before it connects', async () => {
     const host = 'shop.proxy-abc.eu-central-1.rds.amazonaws.com'
     expect(await failure(Buffer.alloc(0), { host })).toMatchObject({
       kind: 'forbidden',
@@ -120,7 +120,7 @@ describe('what is not the network is not told as the network', () => {
   })
 })
 
-describe('where the network is at fault, the advice fits', () => {
+describe('a network fault has matching advice', () => {
   test.each<[string, Partial<Credentials>, RegExp]>([
     ['a port where nothing listens', { port: 1 }, /Nothing takes connections there/],
     ['a name that is not known', { host: 'no-such-host.invalid' }, /name/],

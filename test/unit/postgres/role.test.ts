@@ -55,12 +55,12 @@ test.each<[string, Partial<RoleRequest>, string[]]>([
   expect(grants({ ...base, ...different }).map(({ sql }) => sql)).toEqual(expected)
 })
 
-test('the ways in are what the sweep can do without', () => {
+test('only the ways into a full server are optional', () => {
   const list = grants({ ...base, serverVersion: 180000 })
   expect(list.map(({ essential }) => essential)).toEqual([true, true, false, false])
 })
 
-test('nothing is dropped, revoked or reset', () => {
+test('drops, revokes and resets nothing', () => {
   const all = [createRole('reaper', 'p'), ...grants(base).map(({ sql }) => sql)].join('\n')
   expect(all).not.toMatch(/drop|revoke|reset|NOREPLICATION|ALTER ROLE .* PASSWORD/i)
 })

@@ -5,7 +5,7 @@ import { releaseNotes } from '../../../scripts/release-notes.ts'
 const CHANGELOG =
   '# Changelog\n\n## Unreleased\n\n### Added\n\n- A thing.\n\n## 0.1.0 - 2026-01-01\n'
 
-test('what was unreleased gets the version and its date, and a new section stands above it', () => {
+test('the unreleased section gets the version and date, and a new one is added above', () => {
   expect(releaseNotes(CHANGELOG, '0.2.0', '2026-11-25')).toBe(
     '# Changelog\n\n## Unreleased\n\n## 0.2.0 - 2026-11-25\n\n### Added\n\n- A thing.\n\n## 0.1.0 - 2026-01-01\n',
   )
@@ -19,7 +19,7 @@ test.each([
   expect(() => releaseNotes(changelog, version, '2026-11-25')).toThrow(problem)
 })
 
-test("the project's own changelog can be released", () => {
+test('the changelog of this project can be released', () => {
   expect(releaseNotes(readFileSync('CHANGELOG.md', 'utf8'), '99.0.0', '2026-11-25')).toContain(
     '## 99.0.0 - 2026-11-25',
   )

@@ -64,16 +64,16 @@ describe('metric math', () => {
     expect(calculate(expression, known)).toEqual(points(expected))
   })
 
-  test('what is missing counts as 0 beside a value', () => {
+  test('missing data counts as 0 beside a value', () => {
     expect(calculate('a - b', known)).toEqual([undefined, 1, -1, 0, undefined])
   })
 
-  test.each(['c', 'IF(a', 'a b', 'MAX(a)', ''])('%s is no expression here', (expression) => {
+  test.each(['c', 'IF(a', 'a b', 'MAX(a)', ''])('%s is refused as an expression', (expression) => {
     expect(() => calculate(expression, known)).toThrow()
   })
 })
 
-test('the last minutes may not have come in yet', () => {
+test('data of the last minutes may be late', () => {
   const alarm = alarmOf(1, 'notBreaching')
   const minutes: Minute[] = [{ 'N/m': [0, 1] }, {}, {}, {}, {}, {}, {}]
   const whenAlarmed = (late: number) => replay(alarm, minutes, { beyond: 0, late }).indexOf('ALARM')
