@@ -20,8 +20,8 @@ beforeAll(async () => {
 describe('each statement runs', () => {
   // What ends a process by its number has a test of its own below.
   test.each(blocks.filter((sql) => !sql.includes('12345')))('%s', async (sql) => {
-    const { command } = await db.admin.query(sql)
-    expect(['SELECT', 'GRANT', 'ALTER']).toContain(command)
+    const results = [await db.admin.query(sql)].flat()
+    for (const { command } of results) expect(['SELECT', 'GRANT', 'ALTER']).toContain(command)
   })
 })
 
@@ -35,12 +35,22 @@ test('the statement that ends sessions ends old idle ones of that role, and spar
     db.open(app, 'migration', 'select pg_advisory_lock(42)'),
     db.open(app, 'transaction', 'begin', 'select 1'),
   ])
-  const statement = blockWith("interval '5 minutes'")
-  expect((await db.admin.query(statement)).rows).toEqual([])
-  const { rows } = await db.admin.query(statement.replace('5 minutes', '0'))
-  expect(rows.map(({ pid }) => pid)).toEqual([victim.pid])
+  const here = (sql: string) => sql.replace("datname = 'shop'", "datname = 'postgres'")
+  const atOnce = (sql: string) => sql.replace('5 minutes', '0')
+  const [look = '', end = ''] = blocks.filter((sql) => sql.includes("state = 'idle'\n"))
+  for (const statement of [look, end]) {
+    expect((await db.admin.query(here(statement))).rows).toEqual([])
+    // The same role in another database.
+    expect((await db.admin.query(atOnce(statement))).rows).toEqual([])
+    const { rows } = await db.admin.query(here(atOnce(statement)))
+    expect(rows.map(({ pid }) => pid)).toEqual([victim.pid])
+  }
   await victim.ended
   for (const session of spared) expect(session.isAlive()).toBe(true)
+
+  const open = here(atOnce(blockWith("'idle in transaction%'")))
+  const { rows } = await db.admin.query(open)
+  expect(rows.map(({ application_name }) => application_name)).toEqual(['transaction'])
 })
 
 test('the statements that look for old and blocking transactions name both sides', async () => {
