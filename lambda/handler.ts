@@ -76,8 +76,8 @@ export async function handler(event: unknown, context?: Context): Promise<Report
     measurements = measureFailure(target.metFullServer(), durationMs, metrics.set)
     logFailure('sweep failed', result, target.name)
   } else {
-    const { snapshot, report, condemned, newlyCondemned } = result
-    const circumstances = { policy, condemned, newlyCondemned }
+    const { snapshot, report, newlyCondemned, wouldRefuse } = result
+    const circumstances = { policy, newlyCondemned, wouldRefuse }
     measurements = measure(snapshot, report, metrics.set, circumstances)
     await logSweep(result, policy)
   }

@@ -9,13 +9,13 @@ import { type SweepResult, sweep } from './sweep.ts'
 
 /** The result of a sweep, and what is new in it since the previous sweep. */
 export type TargetSweep = SweepResult & {
-  /** The number of sessions with a verdict to reap. */
-  condemned: number
   /**
-   * The number of these that the previous sweep did not have, if that one observed: the sessions that it
-   * observed are still there. Otherwise all of them.
+   * The number of sessions with a verdict to reap that the previous sweep did not have, if that one observed:
+   * the sessions that it observed are still there. Otherwise all of them.
    */
   newlyCondemned: number
+  /** In mode `observe`: the number of sessions whose reap the server would refuse. Otherwise 0. */
+  wouldRefuse: number
   /** Paths of the policy that match no session, and that no earlier sweep reported. */
   newlyUnmatched: string[]
 }
@@ -49,13 +49,20 @@ export function createTarget(name: string, policy: Policy, gate: Gate): Target {
     async sweep(mode, deadline) {
       const order = { target: name, policy, mode, before: churn, recall: recallAndRemember }
       const result = await sweep(gate, order, deadline)
-      const condemned = identities(reapVerdicts(result.verdicts).map(({ session }) => session))
+      const victims = reapVerdicts(result.verdicts).map(({ session }) => session)
+      const condemned = identities(victims)
+      const wouldRefuse = result.snapshot.maySignal ? [] : victims.filter(({ owned }) => !owned)
       const newlyCondemned = countNew(condemned, observed)
       const newlyUnmatched = result.report.unmatched.filter((path) => !unmatched.has(path))
       for (const path of newlyUnmatched) unmatched.add(path)
       churn = result.churn
       observed = mode === 'observe' ? condemned : undefined
-      return { ...result, condemned: condemned.size, newlyCondemned, newlyUnmatched }
+      return {
+        ...result,
+        newlyCondemned,
+        wouldRefuse: mode === 'observe' ? wouldRefuse.length : 0,
+        newlyUnmatched,
+      }
     },
     metFullServer: gate.metFullServer,
     close: gate.close,

@@ -48,13 +48,13 @@ export type Measurement = {
   counts: number[]
 }
 
-/** The policy of a sweep, and the numbers of sessions that it condemns. */
+/** What the metrics of a sweep need besides its snapshot and its report. */
 export type Circumstances = {
   policy: Policy
-  /** Sessions with a verdict to reap, whether they were reaped or not. */
-  condemned: number
-  /** In mode `observe`: the number of these that the previous sweep did not condemn. */
+  /** In mode `observe`: the number of sessions to reap that the previous sweep did not have. */
   newlyCondemned: number
+  /** In mode `observe`: the number of sessions whose reap the server would refuse. Otherwise 0. */
+  wouldRefuse: number
 }
 
 /** The metrics of a sweep that succeeded. */
@@ -62,7 +62,7 @@ export function measure(
   snapshot: Snapshot,
   report: Report,
   set: MetricSet,
-  { policy, condemned, newlyCondemned }: Circumstances,
+  { policy, newlyCondemned, wouldRefuse }: Circumstances,
 ): Measurement[] {
   const { slots, sessions, spared } = report
   const idleAges = snapshot.sessions
@@ -92,7 +92,8 @@ export function measure(
       'Count',
       Object.values(spared).reduce((a, b) => a + b, 0),
     ),
-    one('ReapsRefused', 'Count', countRefused(report, condemned)),
+    // The sessions that the server would refuse to end stay, so each sweep counts them again.
+    one('ReapsRefused', 'Count', report.refused.length + wouldRefuse),
     // A sweep over a warm connection gets in however full the server is, so the free slots count too.
     one('Exhausted', 'Count', report.entry === 'walsender' || slots.available === 0 ? 1 : 0),
     one('SweepSucceeded', 'Count', 1),
@@ -113,15 +114,6 @@ function oldestTransaction(snapshot: Snapshot, policy: Policy): number {
       .sort((a, b) => (b.transactionSeconds ?? 0) - (a.transactionSeconds ?? 0))
       .find(concerns)?.transactionSeconds ?? 0
   )
-}
-
-/**
- * The reaps that the server refused. In mode `observe`: those that it would refuse, counted again in each
- * sweep.
- */
-function countRefused(report: Report, condemned: number): number {
-  if (report.mode === 'reap') return report.refused.length
-  return report.cannotSignal ? condemned : 0
 }
 
 /** The metrics of a sweep that failed. What is not known is not published. */

@@ -126,6 +126,7 @@ begin
 end
 $slotkeeper$;
 show slotkeeper.outcomes`
+
 const outcomeSchema = v.union([
   v.object({
     outcome: v.picklist([
@@ -139,11 +140,13 @@ const outcomeSchema = v.union([
   }),
   v.object({ outcome: v.literal('refused'), sqlstate: v.string(), message: v.string() }),
 ])
+
 const outcomesText = v.pipe(v.string(), v.parseJson(), v.array(outcomeSchema))
 const reapedSchema = v.strictTuple([
   v.array(v.unknown()),
   v.strictTuple([v.object({ 'slotkeeper.outcomes': outcomesText })]),
 ])
+
 /**
  * Ends each session that is still as the snapshot showed it, and checks that it is gone.
  * @param timeoutMs for the whole reap; the signals stop early enough for the outcomes to arrive

@@ -112,7 +112,7 @@ test('docs/reference.md names every metric, and no other', () => {
     const report = reportOf(mode)
     const opened = openedSince(before, { ...snapshot, opened: 1 })
     const counted = { ...report, sessions: { ...report.sessions, opened } }
-    const circumstances = { policy: incident, condemned: 0, newlyCondemned: 0 }
+    const circumstances = { policy: incident, newlyCondemned: 0, wouldRefuse: 0 }
     return measure(snapshot, counted, 'full', circumstances)
   }).concat(measureFailure(true, 1, 'full'))
   const published = new Set(all.map(({ name }) => name))

@@ -6,7 +6,7 @@ import { policy, session, snapshot } from './session.ts'
 
 export const strict = policy({ rules: [{ name: 'idle', state: 'idle', olderThan: '30s' }] })
 
-export const circumstances = { policy: strict, condemned: 0, newlyCondemned: 0 }
+export const circumstances = { policy: strict, newlyCondemned: 0, wouldRefuse: 0 }
 
 export function sweep(
   sessions: Session[],

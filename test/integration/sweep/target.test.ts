@@ -36,9 +36,34 @@ test('spares a listener that only the failed sweep before saw', async () => {
 test('counts only new sessions, and names an entry without a match once', async () => {
   await db.open(app, 'idle')
   const first = await run('observe')
-  expect(first).toMatchObject({ condemned: 1, newlyCondemned: 1 })
+  expect(first).toMatchObject({ newlyCondemned: 1, wouldRefuse: 0 })
   await db.open(app, 'another')
   const second = await run('observe')
-  expect(second).toMatchObject({ condemned: 2, newlyCondemned: 1, newlyUnmatched: [] })
+  expect(second).toMatchObject({ newlyCondemned: 1, newlyUnmatched: [] })
   expect(second.report.unmatched).toEqual(['scope.users[1]'])
+})
+
+test('counts the reaps that the server would refuse, and not those of roles that it is a member of', async () => {
+  const jobs = await db.role('shop_jobs')
+  const member = await db.role('member', ['pg_monitor', jobs.user])
+  await db.open(jobs, 'within reach')
+  await db.open(app, 'out of reach')
+  const only = policy({
+    scope: { applications: ['*reach'] },
+    rules: [{ name: 'now', state: 'idle', olderThan: '0s' }],
+  })
+  const limited = createTarget(
+    'shop',
+    only,
+    createGate(async () => db.credentials(member), false),
+  )
+  const observed = await limited.sweep('observe', deadlineIn(SWEEP_MS))
+  expect(observed).toMatchObject({ newlyCondemned: 2, wouldRefuse: 1 })
+  const { report, wouldRefuse } = await limited.sweep('reap', deadlineIn(SWEEP_MS))
+  await limited.close()
+  expect(wouldRefuse).toBe(0)
+  expect(report).toMatchObject({
+    reaped: [{ application: 'within reach' }],
+    refused: [{ sqlstate: '42501' }],
+  })
 })

@@ -195,8 +195,8 @@ describe('a snapshot', () => {
         expect(JSON.parse(safeJson(report))).toEqual(JSON.parse(JSON.stringify(report)))
         for (const { values, counts } of measure(look, report, 'full', {
           policy: parsed(input),
-          condemned: 0,
           newlyCondemned: 0,
+          wouldRefuse: 0,
         })) {
           expect(values.length).toBeGreaterThan(0)
           expect(values.length).toBeLessThanOrEqual(100)

@@ -74,22 +74,16 @@ describe('the metrics', () => {
 
   test('mode observe counts the sessions that would be reaped and those that would be refused', () => {
     const look = snapshot(many(3))
-    const counts = (mode: Mode, cannotSignal: boolean) => {
+    const counts = (mode: Mode, wouldRefuse: number) => {
       const { report } = sweep(look.sessions, [], mode)
-      const refusing = Object.assign(report, { cannotSignal })
-      const all = measure(look, refusing, 'full', {
-        policy: strict,
-        condemned: 3,
-        newlyCondemned: 2,
-      })
+      const all = measure(look, report, 'full', { policy: strict, newlyCondemned: 2, wouldRefuse })
       return ['SessionsWouldReap', 'ReapsRefused'].map(
         (name) => all.find((measurement) => measurement.name === name)?.values[0],
       )
     }
-    expect(counts('observe', false)).toEqual([2, 0])
-    // They stay, so that each sweep would be refused again.
-    expect(counts('observe', true)).toEqual([2, 3])
-    expect(counts('reap', true)).toEqual([undefined, 0])
+    expect(counts('observe', 0)).toEqual([2, 0])
+    expect(counts('observe', 3)).toEqual([2, 3])
+    expect(counts('reap', 0)).toEqual([undefined, 0])
   })
 
   test('IdleAge is missing without idle sessions', () => {

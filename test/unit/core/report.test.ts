@@ -78,8 +78,16 @@ describe('the report', () => {
   test.each<[Outcome, object, string]>([
     [{ outcome: 'changed' }, { spared: { changed: 1 } }, '1 not reaped: changed'],
     [{ outcome: 'gone' }, { spared: { gone: 1 } }, '1 not reaped: had already ended'],
-    [{ outcome: 'advisoryLock' }, { spared: { advisoryLock: 1 } }, '1 not reaped: took an advisory lock'],
-    [{ outcome: 'unsignalled' }, { spared: { budget: 1 } }, '1 not reaped: the sweep ran out of time'],
+    [
+      { outcome: 'advisoryLock' },
+      { spared: { advisoryLock: 1 } },
+      '1 not reaped: took an advisory lock',
+    ],
+    [
+      { outcome: 'unsignalled' },
+      { spared: { budget: 1 } },
+      '1 not reaped: the sweep ran out of time',
+    ],
     [
       { outcome: 'refused', sqlstate: '42501', message: 'no' },
       { refused: [{ pid: 9, sqlstate: '42501', message: 'no' }] },
