@@ -19,6 +19,7 @@ for (const name of [
   'lambda',
   'infra',
   'cli',
+  'scripts',
   'stand-ins',
   'build.ts',
   'package.json',

@@ -63,14 +63,18 @@ test('reads a correct answer in pieces of any size', async () => {
   }
 })
 
-describe.each<[string, (said: Buffer) => Buffer[]]>([
-  ['in place of a greeting', (said) => [said]],
-  ['in the middle of a greeting', (said) => [Buffer.concat([AUTHENTICATED, said])]],
-  ['after the greeting', (said) => [Buffer.concat([GREETING, said]), SET, SNAPSHOT]],
-  ['in place of a snapshot', (said) => [GREETING, SET, said]],
-  ['in the middle of a snapshot', (said) => [GREETING, SET, Buffer.concat([result(HEAD), said])]],
-  ['in place of the outcomes', (said) => [GREETING, SET, SNAPSHOT, said]],
-])('noise %s', (_, answers) => {
+const NOTHING = Buffer.alloc(0)
+describe.each<[where: string, before: Buffer[], begun: Buffer, after: Buffer[]]>([
+  ['in place of a greeting', [], NOTHING, []],
+  ['in the middle of a greeting', [], AUTHENTICATED, []],
+  ['after the greeting', [], GREETING, [SET, SNAPSHOT]],
+  ['in place of a snapshot', [GREETING, SET], NOTHING, []],
+  ['in the middle of a snapshot', [GREETING, SET], result(HEAD), []],
+  ['in place of the outcomes', [GREETING, SET, SNAPSHOT], NOTHING, []],
+])('noise %s', (_, before, begun, after) => {
+  const untilNoise = (said: Buffer) => [...before, Buffer.concat([begun, said])]
+  const answers = (said: Buffer) => [...untilNoise(said), ...after]
+
   test('gives a named error', async () => {
     await fc.assert(
       fc.asyncProperty(noise, async (said) => isHonest(await meet(answers(said), sweep))),
@@ -95,11 +99,11 @@ describe.each<[string, (said: Buffer) => Buffer[]]>([
     ['logins', AUTHENTICATED],
     ['ends of answers', READY],
   ])('endless %s do not fill the memory', async (_, said) => {
-    const before = process.memoryUsage.rss()
-    memory.peakBytes = before
+    const heldBytes = process.memoryUsage.rss()
+    memory.peakBytes = heldBytes
     const block = Buffer.concat(Array(Math.ceil(65_536 / said.length)).fill(said))
-    isHonest(await meet(answers(said), sweep, { lastly: block }))
-    expect(memory.peakBytes - before).toBeLessThan(MOST_GROWTH)
+    isHonest(await meet(untilNoise(said), sweep, { lastly: block }))
+    expect(memory.peakBytes - heldBytes).toBeLessThan(MOST_GROWTH)
   })
 })
 
