@@ -157,7 +157,8 @@ async function untilReady(server: ChildProcess, log: Interface): Promise<void> {
   })
 }
 
-async function freePort(): Promise<number> {
+/** A port of the loopback that no program listens on now. */
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')
   const { port } = probe.address() as { port: number }

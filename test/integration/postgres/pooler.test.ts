@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { connect } from '../../../lambda/postgres/connect.ts'
+import { freePort } from '../../../stand-ins/postgres.ts'
 import { REAPER_ROLES, testServer, until } from '../../support/server.ts'
 
 const SOON_MS = 10_000
@@ -14,21 +14,12 @@ const NOBODY = 65534
 const pgbouncer = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer'].find(existsSync)
 if (pgbouncer === undefined) {
   process.stderr.write(
-    "pooler.test.ts: pgbouncer is not here (Debian's package of that name), so none is met\n",
+    "pooler.test.ts: skips PgBouncer, which is not installed (Debian's package pgbouncer)\n",
   )
 }
 
 const db = await testServer()
 const reaper = await db.role('reaper', REAPER_ROLES)
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as { port: number }
-  probe.close()
-  await once(probe, 'close')
-  return port
-}
 
 /** PgBouncer as it is delivered, but for where it listens and leads to. */
 async function startPgBouncer(program: string) {
