@@ -16,13 +16,13 @@ const MINUTE = Duration.minutes(1)
 export type Definition = Required<AlarmSetting> & {
   metric: IMetric
   operator?: ComparisonOperator
-  /** How many minutes have to breach, of how many. @default - all of `minutes` */
+  /** The alarm goes off if `breaching` of the last `of` minutes breach. @default - all of `minutes` */
   window?: (minutes: number) => { breaching: number; of: number }
   missing?: TreatMissingData
   describe: (setting: Required<AlarmSetting>) => string
 }
 
-/** What there is to be watched. */
+/** What the alarms watch. */
 export type Watched = {
   metrics: { set: MetricSet; of(name: MetricName, statistic?: string): IMetric }
   sweep: IFunction
@@ -30,7 +30,7 @@ export type Watched = {
 }
 
 /**
- * The alarms that fit what the function publishes. Each sentence of a description also stands in the alarm's section of
+ * The alarms that fit what the function publishes. Each sentence of a description is also in the alarm's section of
  * docs/operations.md, and a test compares the two.
  */
 export function definitions(props: Watched): Partial<Record<AlarmName, Definition>> {

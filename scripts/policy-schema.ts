@@ -57,7 +57,7 @@ const DECLARATIONS = new URL('../infra/policy.ts', import.meta.url)
 
 /**
  * The JSON Schema of a policy file, draft 7.
- * @throws Error where the policy has a check that JSON Schema has no form for, or a key without a description
+ * @throws Error if the policy has a check that JSON Schema can't express, or a key without a description
  */
 export function policySchema(): JsonSchema {
   const { $defs = {}, ...root } = toJsonSchema(writtenPolicy.getter(undefined), {
@@ -86,7 +86,7 @@ export function policySchema(): JsonSchema {
   }
 }
 
-/** Draft 7 looks at nothing that stands beside a reference, which is always one to an object here. */
+/** Draft 7 ignores every keyword beside a reference. Here a reference is always to an object. */
 function besideReference({ $ref, ...others }: JsonSchema): JsonSchema {
   return $ref === undefined ? others : { type: 'object', allOf: [{ $ref }], ...others }
 }
@@ -110,7 +110,7 @@ function joined(earlier: string | undefined, sentence: string): string {
   return earlier.includes(sentence) ? earlier : `${earlier} ${sentence}`
 }
 
-/** Each property with what its declaration says, which stands before what its check says. */
+/** Gives each property a description: first the text of its declaration, then the text of its check. */
 function documented(schema: JsonSchema, name: string, declarations: string): JsonSchema {
   if (schema.properties === undefined) return schema
   const [, body = ''] = new RegExp(`interface ${name} {\n(.*?)\n}`, 's').exec(declarations) ?? []

@@ -103,8 +103,7 @@ export function measure(
 
 /**
  * The age in seconds of the oldest transaction among the sessions that the policy could touch; 0 if there is
- * none. A protected backup may take its time, and nobody can do anything about sessions of the service
- * itself.
+ * none. A protected backup may take long, and an operator can't act on sessions of the service itself.
  */
 function oldestTransaction(snapshot: Snapshot, policy: Policy): number {
   const concerns = isExposed(snapshot, policy)

@@ -18,7 +18,7 @@ select array_to_json(array(
 
 const waitingSchema = v.object({
   pid: v.number(),
-  /** 0 stands for a prepared transaction. */
+  /** 0 means a prepared transaction. */
   blockedBy: v.array(v.number()),
   /** How long it has waited; NULL for a moment after the wait begins. */
   seconds: v.nullable(v.number()),
