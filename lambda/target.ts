@@ -10,7 +10,7 @@ import { type SweepResult, sweep } from './sweep.ts'
 /** The result of a sweep, and what is new in it since the previous sweep. */
 export type TargetSweep = SweepResult & {
   /**
-   * The number of sessions with a verdict to reap that the previous sweep did not have, if that one observed:
+   * The number of sessions with a verdict to reap that the last successful sweep did not have, if that one observed:
    * the sessions that it observed are still there. Otherwise all of them.
    */
   newlyCondemned: number
@@ -26,7 +26,7 @@ export type Target = {
   policy: Policy
   /** @throws SlotkeeperError; if the snapshot was taken, what it showed is remembered even then */
   sweep(mode: Mode, deadline: Deadline): Promise<TargetSweep>
-  /** Whether the last sweep found the server full (53300), even if it got in through a walsender's slot. */
+  /** Whether the server was full (53300) when a sweep last connected, even if a walsender's slot let it in. */
   metFullServer(): boolean
   /** Closes the kept connection. */
   close(): Promise<void>

@@ -1,3 +1,5 @@
+import ipaddr from 'ipaddr.js'
+
 const REGION = '([a-z]+(?:-[a-z]+)+-\\d)'
 /** In China the region comes after the service. */
 const ENDPOINT = new RegExp(
@@ -19,5 +21,5 @@ export function isProxyEndpoint(host: string): boolean {
 export function isLoopback(host: string | undefined): boolean {
   if (host === undefined) return false
   if (host === 'localhost' || host === '::1' || host.startsWith('/')) return true
-  return /^127(\.\d{1,3}){3}$/.test(host)
+  return ipaddr.IPv4.isValidFourPartDecimal(host) && host.startsWith('127.')
 }

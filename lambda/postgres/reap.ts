@@ -32,6 +32,8 @@ const SLOTS = 'array(select s.active_pid from pg_replication_slots s)'
  * there:
  * - `pg_stat_clear_snapshot`: within a transaction, the statistics views are frozen.
  * - One statement reads, compares and signals, because each statement of PL/pgSQL takes time.
+ * - The order: an outcome belongs to the victim in the same place, and a join has no order of its own. The sort
+ *   also reads all numbers of sessions before the loop clears the statistics that they are from.
  * - The wait event: a session that has received its next query still shows `idle` until it begins the query.
  *   `pg_stat_get_backend_wait_event` reads the process itself, not the frozen statistics (pgstatfuncs.c). It
  *   comes last, so only microseconds pass between it and the signal.
@@ -70,10 +72,12 @@ begin
     select v.pid, k.id, v.state, v.action, v.pid = any(locks) as locks, v.pid = any(slots) as slot,
         to_timestamp(v.backend_start) as backend_start,
         to_timestamp(v.state_change) as state_change
-      from unnest(${victims}) as v(pid, backend_start, state_change, state, action)
+      from unnest(${victims}) with ordinality
+        as v(pid, backend_start, state_change, state, action, place)
       left join (
         select b.id, pg_stat_get_backend_pid(b.id) as pid from pg_stat_get_backend_idset() b(id)
       ) k on k.pid = v.pid
+      order by v.place
   loop
     outcome := null;
     patience := check_time;

@@ -86,6 +86,23 @@ test('reports a session that ended by itself as gone', async () => {
   expect(await reap(link, verdicts, REAP_MS, Date.now())).toEqual([{ outcome: 'gone' }])
 })
 
+test('gives each session its own outcome, whichever changed or ended', async () => {
+  const sessions = await Promise.all(Array.from({ length: 9 }, () => db.open(app, 'pool')))
+  const [, gone, , changed] = sessions as [OtherSession, OtherSession, OtherSession, OtherSession]
+  const verdicts = await condemn(sessions)
+  await gone.client.end()
+  await until(async () => (await db.stateOf(gone.pid)) === undefined)
+  await changed.client.query('select 1')
+  const outcomes = await reap(link, verdicts, REAP_MS, Date.now())
+  expect(outcomes.map(({ outcome }) => outcome)).toEqual(
+    sessions.map((session) => {
+      if (session === gone) return 'gone'
+      return session === changed ? 'changed' : 'reaped'
+    }),
+  )
+  expect(sessions.filter((session) => session.isAlive())).toEqual([changed])
+})
+
 test('one refusal does not stop the other signals', async () => {
   const before = await db.open(app, 'before')
   const superuser = await db.open(undefined, 'superuser')

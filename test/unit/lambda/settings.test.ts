@@ -124,6 +124,8 @@ test.each([
   ['localhost', true],
   ['/var/run/postgresql', true],
   ['127.example.com', false],
+  ['127.999.0.1', false],
+  ['127.0.0.010', false],
   ['10.0.0.1', false],
   ['localhost.example', false],
   [undefined, false],
