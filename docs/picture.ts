@@ -31,7 +31,7 @@ const height = lines.length * LINE_PX + 2 * MARGIN_PX
 writeFileSync(
   FILE,
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img">
-<title>The rehearsal: slots fill up until a connection is refused, and are swept free</title>
+<title>The rehearsal: slots fill up until a connection is refused, then a sweep frees them</title>
 <rect width="100%" height="100%" rx="8" fill="#0d1117"/>
 <g font-family="ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="13" fill="#e6edf3" xml:space="preserve">
 ${lines.map(drawLine).join('\n')}
