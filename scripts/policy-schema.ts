@@ -20,7 +20,7 @@ const DEFINITIONS = {
 
 const OCTET = /(?!0\d)(?:25[0-5]|2[0-4]\d|1?\d?\d)/.source
 const IPV4 = `(?:${OCTET}\\.){3}${OCTET}/0*(?:3[0-2]|[12]?\\d)`
-const IPV4_AS_IPV6 = /::ffff:(?:\d+\.[\d.]+|[^:/]*:[^:/]*)\//.source
+const IPV4_AS_IPV6 = /::ffff:(?:\d+\.[\d.]+|[\dA-Fa-f]*:[\dA-Fa-f]*)\//.source
 /** Of the address the characters alone: its whole form is a page long. */
 const IPV6 = /(?=[^/]*:[^/]*:)[\dA-Fa-f:.]+(?:%[\dA-Za-z]+)?\/0*(?:12[0-8]|1[01]\d|[1-9]?\d)/.source
 

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 import type { Report } from '../../lambda/core/report.ts'
 import { EXAMPLE_KEYS, startAws } from '../../stand-ins/aws.ts'
 import { type Lambda, startLambda } from '../../stand-ins/lambda.ts'
 import { hostileText, isHarmless, json } from '../support/hostile.ts'
+import { fc } from '../support/seeded.ts'
 import { REAPER_ROLES, testServer } from '../support/server.ts'
 
 const SECRET = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:test'

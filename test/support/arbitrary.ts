@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import { foreignPattern } from '../../lambda/core/foreign-pattern.ts'
 import type { Match } from '../../lambda/core/match.ts'
 import type { PolicyInput } from '../../lambda/core/policy.ts'
 import { RULE_STATES, type Session, type Snapshot } from '../../lambda/core/session.ts'
 import { hostileText } from './hostile.ts'
+import { fc } from './seeded.ts'
 
 export const RUNS = { numRuns: 200 }
 export const JUDGED = { numRuns: 500 }

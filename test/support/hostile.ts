@@ -1,8 +1,5 @@
-import fc from 'fast-check'
 import { expect } from 'vitest'
-
-// The same input in each run, so that none fails or passes by luck; another seed tries others.
-fc.configureGlobal({ seed: Number(process.env.HOSTILE_SEED ?? 1) })
+import { fc } from './seeded.ts'
 
 /** What drives a terminal, ends a text, reorders it, or means something to SQL, JSON or a glob. */
 const PIECES =

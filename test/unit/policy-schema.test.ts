@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { Ajv } from 'ajv'
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parsePolicy } from '../../lambda/core/policy.ts'
 import { policySchema } from '../../scripts/policy-schema.ts'
+import { fc } from '../support/seeded.ts'
 
 const ajv = new Ajv({ keywords: ['errorMessage'], allErrors: true })
 const validate = ajv.compile(policySchema())
@@ -113,7 +113,14 @@ describe('the schema refuses nothing that Slotkeeper takes', () => {
       withClient,
     )
     refusesNoneOf(fc.stringMatching(/^::ffff:[\da-f:.]{1,12}\/\d{1,3}$/), withClient)
-    for (const client of ['local', '::/0', '0.0.0.0/0', 'FD00::/8', '::ffff:1:2:3/64']) {
+    for (const client of [
+      'local',
+      '::/0',
+      '0.0.0.0/0',
+      'FD00::/8',
+      '::ffff:1:2:3/64',
+      '::ffff:0:1.2.3.4/96',
+    ]) {
       expect(parsePolicy(withClient(client)).ok).toBe(true)
       expect(validate(withClient(client))).toBe(true)
     }

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { Client, escapeIdentifier, escapeLiteral } from 'pg'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { foreignPattern } from '../../../lambda/core/foreign-pattern.ts'
@@ -13,6 +12,7 @@ import { reap } from '../../../lambda/postgres/reap.ts'
 import { takeSnapshot } from '../../../lambda/postgres/snapshot.ts'
 import { sweep } from '../../../lambda/sweep.ts'
 import { expressionOf, hostileText } from '../../support/hostile.ts'
+import { fc } from '../../support/seeded.ts'
 import {
   MAJOR,
   type OtherSession,

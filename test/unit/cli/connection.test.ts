@@ -2,11 +2,11 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
-import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { readConnection } from '../../../cli/connection.ts'
 import { SlotkeeperError } from '../../../lambda/errors.ts'
 import type { Tls } from '../../../lambda/postgres/tls.ts'
+import { fc } from '../../support/seeded.ts'
 
 // Nobody's own files and name play a part.
 const HOME = mkdtempSync(join(tmpdir(), 'slotkeeper-home-'))

@@ -1,10 +1,10 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { embedded } from '../../../lambda/aws/metrics.ts'
 import { distribution } from '../../../lambda/core/measurements.ts'
 import { printable, safeJson } from '../../../lambda/core/text.ts'
 import { RUNS } from '../../support/arbitrary.ts'
 import { hostileKey, hostileText, isHarmless, json } from '../../support/hostile.ts'
+import { fc } from '../../support/seeded.ts'
 
 describe('a distribution', () => {
   const ages = fc.oneof(

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { judge } from '../../../lambda/core/judge.ts'
 import { globMatches, isClient } from '../../../lambda/core/match.ts'
@@ -18,6 +17,7 @@ import {
   isHarmless,
   json,
 } from '../../support/hostile.ts'
+import { fc } from '../../support/seeded.ts'
 
 /** A policy is whole, or each problem says in one harmless line where it is. */
 function checkParsed(result: ReturnType<typeof parsePolicy>): void {

@@ -1,5 +1,4 @@
 import { BlockList, isIP } from 'node:net'
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { dependsOnHolders, judge } from '../../../lambda/core/judge.ts'
 import type { Match } from '../../../lambda/core/match.ts'
@@ -10,6 +9,7 @@ import { safeJson } from '../../../lambda/core/text.ts'
 import type { ReapVerdict, Verdict } from '../../../lambda/core/verdict.ts'
 import { JUDGED, policyInput, SECONDS, snapshot, type Written } from '../../support/arbitrary.ts'
 import { expressionOf } from '../../support/hostile.ts'
+import { fc } from '../../support/seeded.ts'
 import { policy as parsed } from '../../support/session.ts'
 
 function isIn(client: string, network: string): boolean {

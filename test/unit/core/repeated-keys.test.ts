@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { credentialsOf } from '../../../lambda/aws/credentials.ts'
 import { parsePolicyText } from '../../../lambda/core/policy.ts'
 import { repeatedKeys } from '../../../lambda/core/repeated-keys.ts'
 import { inTime, json } from '../../support/hostile.ts'
+import { fc } from '../../support/seeded.ts'
 
 test.each<[string, (string | number)[][]]>([
   ['{"a": 1, "a": 2}', [['a']]],

@@ -1,9 +1,9 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { credentialsOf } from '../../../lambda/aws/credentials.ts'
 import type { SlotkeeperError } from '../../../lambda/errors.ts'
 import { readSettings } from '../../../lambda/settings.ts'
 import { hostileKey, hostileText, inTime, isHarmless, json } from '../../support/hostile.ts'
+import { fc } from '../../support/seeded.ts'
 
 const RUNS = { numRuns: 200 }
 

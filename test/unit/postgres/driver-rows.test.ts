@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Snapshot } from '../../../lambda/core/session.ts'
 import { SlotkeeperError } from '../../../lambda/errors.ts'
@@ -6,6 +5,7 @@ import { preflight } from '../../../lambda/postgres/preflight.ts'
 import { takeSnapshot } from '../../../lambda/postgres/snapshot.ts'
 import { hostileText } from '../../support/hostile.ts'
 import { meet, sweep } from '../../support/misbehaving-server.ts'
+import { fc } from '../../support/seeded.ts'
 import {
   answerOf,
   type Cell,

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { takeSnapshot } from '../../../lambda/postgres/snapshot.ts'
 import { hostileText } from '../../support/hostile.ts'
@@ -11,6 +10,7 @@ import {
   memory,
   sweep,
 } from '../../support/misbehaving-server.ts'
+import { fc } from '../../support/seeded.ts'
 import {
   AUTHENTICATED,
   answerOf,
