@@ -21,6 +21,8 @@ const names = [
   '$slotkeeper$',
 ]
 export const name = fc.oneof(fc.constantFrom(...names), hostileText)
+/** PostgreSQL replaces every other character of an application's name. */
+const isPrintable = (text: string) => /^[ -~]*$/.test(text)
 /** A name with some of its characters replaced, so that it often matches. */
 export const glob = fc.oneof(
   fc.constantFrom('*', 'shop_*', '????_*', 'php'),
@@ -131,7 +133,7 @@ const ordinary: fc.Arbitrary<Session> = fc.record({
 const oddity: fc.Arbitrary<Partial<Session>> = fc.oneof(
   fc.record({ user: fc.oneof(fc.constantFrom(null, 'rds', 'rdsadmin', 'Rds', 'reaper'), name) }),
   fc.record({ database: fc.oneof(fc.constant(null), name) }),
-  fc.record({ application: name }),
+  fc.record({ application: name.filter(isPrintable) }),
   fc.record({ client: fc.constantFrom(...clients) }),
   fc.record({ state: fc.oneof(fc.constantFrom(null, 'starting', 'disabled'), hostileText) }),
   fc.record({ ageSeconds: fc.constant(null), stateChange: fc.constant(null) }),
