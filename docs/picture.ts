@@ -33,7 +33,7 @@ writeFileSync(
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img">
 <title>The rehearsal: slots fill up until a connection is refused, then a sweep frees them</title>
 <rect width="100%" height="100%" rx="8" fill="#0d1117"/>
-<g font-family="ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="13" fill="#e6edf3" xml:space="preserve">
+<g font-family="ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="13" fill="#e6edf3">
 ${lines.map(drawLine).join('\n')}
 </g>
 </svg>
@@ -68,6 +68,8 @@ function drawSpan(text: string, column: number, y: number, styles: Set<string>):
   return `<text ${attributes}${style ? ` style="${style}"` : ''}>${escapeXml(text)}</text>`
 }
 
+/** Chromium collapses ordinary spaces in SVG, even with `xml:space`. So the spaces do not break. */
 function escapeXml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+  const escaped = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+  return escaped.replaceAll(' ', '\u00a0')
 }

@@ -245,3 +245,9 @@ describe('every link within the repository has a target', () => {
     if (anchor !== undefined) expect(anchorsOf(file)).toContain(anchor)
   })
 })
+
+test('the picture has no ordinary spaces, which browsers collapse', () => {
+  const texts = [...read('docs/rehearsal.svg').matchAll(/<text [^>]*>([^<]*)<\/text>/g)]
+  expect(texts.length).toBeGreaterThan(50)
+  for (const [, text] of texts) expect(text).not.toContain(' ')
+})
