@@ -67,7 +67,9 @@ export async function sweep(
       before,
       outcomes,
     })
-    const churn = follow(before, snapshot, report.reaped)
+    // A session whose query was cancelled is still there, so its pool need not come back.
+    const ended = report.reaped.filter(({ action }) => action === 'terminate')
+    const churn = follow(before, snapshot, ended)
     return { snapshot, verdicts, report, churn }
   } finally {
     await gate.giveBack(link)

@@ -15,12 +15,13 @@ const MARGIN_MS = 1_000
 export const LEAST_REAP_MS = SETTLE_MS + MARGIN_MS
 
 /**
- * A check of a session that takes longer than this was interrupted, ms. It is repeated with twice the time,
- * so that a slow server succeeds in the end. A check goes through the entry of every possible connection,
- * which takes 0.1 us each if nothing interrupts it.
+ * A check of a session that takes longer than this was interrupted. It is repeated with twice the time, so
+ * that a slow server succeeds in the end. A check goes through the entry of every possible connection, which
+ * takes 0.1 us each if nothing interrupts it. An interval has whole microseconds, so the sum is made of
+ * numbers.
  */
-const UNINTERRUPTED_CHECK_MS = 0.06
-const UNINTERRUPTED_CHECK_MS_PER_SLOT = 0.00015
+export const UNINTERRUPTED_CHECK =
+  "interval '1 ms' * (0.06 + 0.00015 * current_setting('max_connections')::int)"
 
 const NONE = "'{}'"
 const LOCKS = "array(select l.pid from pg_locks l where l.locktype = 'advisory' and l.granted)"
@@ -56,8 +57,7 @@ do $slotkeeper$
 #variable_conflict error
 declare
   stop_at constant timestamptz := to_timestamp(${stopAtMs / 1000});
-  check_time constant interval := interval '${UNINTERRUPTED_CHECK_MS} ms'
-    + interval '${UNINTERRUPTED_CHECK_MS_PER_SLOT} ms' * current_setting('max_connections')::int;
+  check_time constant interval := ${UNINTERRUPTED_CHECK};
   locks constant int[] := ${looksForHolders ? LOCKS : NONE};
   slots constant int[] := ${looksForHolders ? SLOTS : NONE};
   outcomes jsonb[] := '{}';

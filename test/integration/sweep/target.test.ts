@@ -1,7 +1,8 @@
 import { afterAll, expect, test } from 'vitest'
+import { stubborn } from '../../../lambda/core/churn.ts'
 import { createGate, deadlineIn, SWEEP_MS } from '../../../lambda/postgres/gate.ts'
 import { createTarget } from '../../../lambda/target.ts'
-import { REAPER_ROLES, testServer } from '../../support/server.ts'
+import { REAPER_ROLES, testServer, until } from '../../support/server.ts'
 import { policy } from '../../support/session.ts'
 
 const db = await testServer()
@@ -66,4 +67,27 @@ test('counts the reaps that the server would refuse, and not those of roles that
     reaped: [{ application: 'within reach' }],
     refused: [{ sqlstate: '42501' }],
   })
+})
+
+test('does not count a pool as back if its queries were cancelled and its sessions live', async () => {
+  const cancelling = policy({
+    scope: { users: [app.user] },
+    rules: [{ name: 'slow', state: 'active', olderThan: '0s', action: 'cancel' }],
+  })
+  const cancels = createTarget(
+    'shop',
+    cancelling,
+    createGate(async () => db.credentials(reaper), false),
+  )
+  const slow = await db.open(app, 'php')
+  for (let sweeps = 0; sweeps < 5; sweeps++) {
+    const query = slow.client.query('select pg_sleep(3600)').catch(({ code }) => code)
+    await until(async () => (await db.stateOf(slow.pid)) === 'active')
+    const { report, churn } = await cancels.sweep('reap', deadlineIn(SWEEP_MS))
+    expect(report.reaped).toMatchObject([{ pid: slow.pid, action: 'cancel' }])
+    expect(await query).toBe('57014')
+    expect(stubborn(churn)).toEqual([])
+    await db.open(app, 'php')
+  }
+  await cancels.close()
 })
