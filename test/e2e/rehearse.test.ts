@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, expect, test } from 'vitest'
-import { isPending, signal } from '../support/process.ts'
+import { freeze, isPending, signal } from '../support/process.ts'
 import { until } from '../support/server.ts'
 
 /** On the slowest machine. */
@@ -145,7 +145,8 @@ test('completes the cleanup despite a second Ctrl-C and a server that stops slow
   const rehearsal = rehearse()
   await reach('while the server fills up', rehearsal)
   const servers = serversOf(rehearsal).map(({ pid }) => pid)
-  for (const pid of servers) signal(pid, 'SIGSTOP')
+  // Stopped for sure: a process takes a SIGQUIT that comes before its SIGSTOP has taken effect.
+  await Promise.all(servers.map(freeze))
   rehearsal.child.kill('SIGINT')
   await until(() => servers.some((pid) => isPending('SIGQUIT', pid)))
   rehearsal.child.kill('SIGINT')
