@@ -98,7 +98,7 @@ new SessionReaper(stack, 'shop', {
 app.synth()
 `
 
-/** What the compiler has to refuse: where it takes one, it says that nothing was to be expected. */
+/** Typos that the compiler must refuse. If it accepts one, it reports its `@ts-expect-error` as unused. */
 const TYPOS = `
 import type { PolicyInput, SessionReaperProps } from 'slotkeeper'
 const rule = { name: 'stale', state: 'idle', olderThan: '15m' } as const

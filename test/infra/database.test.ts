@@ -2,10 +2,6 @@ import { App, Duration, Stack } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
 import { Vpc } from 'aws-cdk-lib/aws-ec2'
 import {
-  AuroraPostgresEngineVersion,
-  ClusterInstance,
-  DatabaseCluster,
-  DatabaseClusterEngine,
   DatabaseInstance,
   DatabaseInstanceEngine,
   PostgresEngineVersion,
@@ -13,7 +9,7 @@ import {
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { describe, expect, test } from 'vitest'
 import { connectionParameters, SessionReaper } from '../../infra/index.ts'
-import { has, newStack, reaper, secretOf, statements } from '../support/reaper.ts'
+import { auroraCluster, has, newStack, reaper, secretOf, statements } from '../support/reaper.ts'
 
 describe('the database', () => {
   test('an instance opens its security group and is reached by its endpoint', () => {
@@ -63,13 +59,7 @@ describe('the database', () => {
   test('a cluster is swept at its writer, or at the given instance', () => {
     const stack = newStack()
     const vpc = new Vpc(stack, 'Vpc')
-    const database = new DatabaseCluster(stack, 'Db', {
-      engine: DatabaseClusterEngine.auroraPostgres({
-        version: AuroraPostgresEngineVersion.VER_16_6,
-      }),
-      writer: ClusterInstance.serverlessV2('writer'),
-      vpc,
-    })
+    const database = auroraCluster(stack, vpc)
     const auth = { secret: secretOf(stack) }
     new SessionReaper(stack, 'Writer', { database, vpc, auth, mode: 'reap', policy: 'incident' })
     const [endpoint] = database.instanceEndpoints

@@ -7,16 +7,11 @@ import { ManagedPolicy, PermissionsBoundary, Role, ServicePrincipal } from 'aws-
 import { Key } from 'aws-cdk-lib/aws-kms'
 import { Architecture } from 'aws-cdk-lib/aws-lambda'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
-import {
-  AuroraPostgresEngineVersion,
-  ClusterInstance,
-  DatabaseCluster,
-  DatabaseClusterEngine,
-} from 'aws-cdk-lib/aws-rds'
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { Topic } from 'aws-cdk-lib/aws-sns'
 import { describe, expect, test } from 'vitest'
 import { connectionParameters, SessionReaper, type SessionReaperProps } from '../../infra/index.ts'
+import { auroraCluster } from '../support/reaper.ts'
 
 const HOST = 'shop.c1a2b3c4d5e6.eu-central-1.rds.amazonaws.com'
 
@@ -175,14 +170,7 @@ describe('the server', () => {
   test('of a cluster: the role is made at the writer, whichever instance is swept', () => {
     const stack = newStack()
     const vpc = new Vpc(stack, 'Vpc')
-    const database = new DatabaseCluster(stack, 'Db', {
-      engine: DatabaseClusterEngine.auroraPostgres({
-        version: AuroraPostgresEngineVersion.VER_16_6,
-      }),
-      writer: ClusterInstance.serverlessV2('writer'),
-      readers: [ClusterInstance.serverlessV2('reader')],
-      vpc,
-    })
+    const database = auroraCluster(stack, vpc, 'reader')
     const adminSecret = Secret.fromSecretNameV2(stack, 'Admin', 'shop/administrator')
     const endpoint = database.instanceEndpoints[1]
     reap(stack, { database, vpc, endpoint, createRole: { adminSecret } })
@@ -196,13 +184,7 @@ describe('the server', () => {
     (allowAllOutbound) => {
       const stack = newStack()
       const vpc = new Vpc(stack, 'Vpc')
-      const database = new DatabaseCluster(stack, 'Db', {
-        engine: DatabaseClusterEngine.auroraPostgres({
-          version: AuroraPostgresEngineVersion.VER_16_6,
-        }),
-        writer: ClusterInstance.serverlessV2('writer'),
-        vpc,
-      })
+      const database = auroraCluster(stack, vpc)
       const own = new SecurityGroup(stack, 'Own', { vpc, allowAllOutbound })
       reap(stack, { database, vpc, securityGroups: [own] })
       const template = Template.fromStack(stack)

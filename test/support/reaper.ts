@@ -1,5 +1,12 @@
 import { App, Stack } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
+import type { IVpc } from 'aws-cdk-lib/aws-ec2'
+import {
+  AuroraPostgresEngineVersion,
+  ClusterInstance,
+  DatabaseCluster,
+  DatabaseClusterEngine,
+} from 'aws-cdk-lib/aws-rds'
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager'
 import { expect } from 'vitest'
 import { SessionReaper, type SessionReaperProps } from '../../infra/index.ts'
@@ -11,6 +18,17 @@ export const newStack = () =>
 
 export const secretOf = (stack: Stack) =>
   Secret.fromSecretAttributes(stack, 'Secret', { secretCompleteArn: SECRET_ARN })
+
+/** An Aurora cluster with a writer and the named readers. */
+export const auroraCluster = (stack: Stack, vpc: IVpc, ...readers: string[]) =>
+  new DatabaseCluster(stack, 'Db', {
+    engine: DatabaseClusterEngine.auroraPostgres({
+      version: AuroraPostgresEngineVersion.VER_16_6,
+    }),
+    writer: ClusterInstance.serverlessV2('writer'),
+    readers: readers.map((reader) => ClusterInstance.serverlessV2(reader)),
+    vpc,
+  })
 
 /** One target by its address; a test says what is different. */
 export function reaper(different: Partial<SessionReaperProps> = {}, stack = newStack()) {
