@@ -1,3 +1,4 @@
+import { Command } from 'commander'
 import { MOST_NAME_BYTES } from '../lambda/core/names.ts'
 import { printable } from '../lambda/core/text.ts'
 import { SlotkeeperError } from '../lambda/errors.ts'
@@ -5,14 +6,35 @@ import { connect } from '../lambda/postgres/connect.ts'
 import { inEitherDatabase } from '../lambda/postgres/gate.ts'
 import { createRole, grants, readServerKind } from '../lambda/postgres/role.ts'
 import { readConnection, type Source } from './connection.ts'
+import { withServer } from './server-options.ts'
 import { writeOut } from './show.ts'
 
 const CONNECT_MS = 5_000
 
-export type GrantsOptions = Source & { role: string; iam?: boolean }
+type GrantsOptions = Source & { role: string; iam?: boolean }
+
+/** The command `slotkeeper grants`. */
+export function grantsCommand(): Command {
+  return withServer(new Command('grants'))
+    .summary('print the SQL that creates the database role')
+    .description(
+      'Connects to the server, and prints the SQL that creates a role with the least privileges that Slotkeeper needs there. Runs none of this SQL: review it, then run it as an administrator.',
+    )
+    .option('--role <name>', 'the role to create', 'slotkeeper')
+    .option('--iam', 'let the role log in with IAM tokens (default: with a password)')
+    .addHelpText(
+      'after',
+      `
+Example:
+  slotkeeper grants --url postgres://postgres:PASSWORD@HOST:5432/postgres`,
+    )
+    .action(async (options: GrantsOptions) => {
+      process.exitCode = await runGrants(options)
+    })
+}
 
 /** Prints the SQL that creates the role with the least privileges on this server. Runs none of it. */
-export async function runGrants(options: GrantsOptions): Promise<number> {
+async function runGrants(options: GrantsOptions): Promise<number> {
   checkRole(options.role)
   const { credentials, tls } = readConnection(options, process.env)
   const link = await inEitherDatabase(await credentials(false), (chosen) =>

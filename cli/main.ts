@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { printable, safeJson } from '../lambda/core/text.ts'
 import { type Kind, messageOf, SlotkeeperError } from '../lambda/errors.ts'
-import { type GrantsOptions, runGrants } from './grants.ts'
+import { grantsCommand } from './grants.ts'
 import { guardOutput } from './output.ts'
-import { rehearse } from './rehearse/rehearse.ts'
+import { rehearseCommand } from './rehearse/command.ts'
 import { writeOut } from './show.ts'
-import { runSweep, type SweepOptions } from './sweep.ts'
+import { sweepCommand } from './sweep.ts'
 
 const EXIT_REFUSED = 1
 const EXIT_USAGE = 2
@@ -52,79 +52,15 @@ Exit codes: 0 success; 1 failed, or the server refused to end a session;
 2 wrong usage or settings; 3 could not connect or log in to the server.`,
   )
 
-withServer(program.command('sweep'))
-  .summary('look at one server once; end idle sessions only with --reap')
-  .description(
-    'Looks at one server once. Shows which sessions hold the connection slots, and which of them the policy would end. Ends no session unless you give --reap.',
-  )
-  .option(
-    '--policy <file>',
-    'a policy file (JSON), or the name of the built-in policy, "incident": it ends each session that is idle for over 30 s, and every idle session when more than 5 are idle (default: incident)',
-  )
-  .option('--observe', 'only show which sessions the policy would end (default)')
-  .option('--reap', 'end the sessions that the policy selects; needs --policy')
-  .option('--all', 'print one line for each session (default: one line for each pool)')
-  .option('--json', 'print the report as JSON')
-  .addHelpText(
-    'after',
-    `
-Examples:
-  slotkeeper sweep --url postgres://slotkeeper:PASSWORD@HOST:5432/postgres
-  slotkeeper sweep --policy policy.json --reap`,
-  )
-  .action(async (options: SweepOptions) => {
-    process.exitCode = await runSweep(options)
-  })
-
-withServer(program.command('grants'))
-  .summary('print the SQL that creates the database role')
-  .description(
-    'Connects to the server, and prints the SQL that creates a role with the least privileges that Slotkeeper needs there. Runs none of this SQL: review it, then run it as an administrator.',
-  )
-  .option('--role <name>', 'the role to create', 'slotkeeper')
-  .option('--iam', 'let the role log in with IAM tokens (default: with a password)')
-  .addHelpText(
-    'after',
-    `
-Example:
-  slotkeeper grants --url postgres://postgres:PASSWORD@HOST:5432/postgres`,
-  )
-  .action(async (options: GrantsOptions) => {
-    process.exitCode = await runGrants(options)
-  })
-
-program
-  .command('rehearse')
-  .summary('play an incident on a disposable PostgreSQL (45 s)')
-  .description(
-    'Starts a disposable PostgreSQL on this machine, fills it with leaked connections, and shows how Slotkeeper frees its slots. Takes about 45 s, touches no other server, and leaves nothing behind.',
-  )
-  .option('--verbose', 'print the stack trace of an error')
-  .addHelpText(
-    'after',
-    `
-Example:
-  slotkeeper rehearse`,
-  )
-  .action(async () => {
-    process.exitCode = await rehearse()
-  })
+for (const command of [sweepCommand(), grantsCommand(), rehearseCommand()]) {
+  // A command that is added, unlike one that is made by the program, does not inherit these.
+  program.addCommand(command.copyInheritedSettings(program))
+}
 
 try {
   await program.parseAsync()
 } catch (error) {
   process.exitCode = fail(error)
-}
-
-/** The options of every command that connects to a server. */
-function withServer(command: Command): Command {
-  return command
-    .option('--url <url>', 'the server (default: DATABASE_URL, or the PG* variables of libpq)')
-    .option(
-      '--secret-arn <arn>',
-      'a Secrets Manager secret with the host, the role and its password; instead of --url',
-    )
-    .option('--verbose', 'print the stack trace of an error')
 }
 
 /** Reads `package.json`. Both this source file and its built form are one folder below it. */

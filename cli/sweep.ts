@@ -1,9 +1,8 @@
-import { hint } from '../lambda/core/nearest.ts'
-import { INCIDENT, type Policy, parsePolicy } from '../lambda/core/policy.ts'
+import { Command } from 'commander'
+import { INCIDENT } from '../lambda/core/policy.ts'
 import type { Mode } from '../lambda/core/report.ts'
 import { safeJson } from '../lambda/core/text.ts'
 import { messageOf, SlotkeeperError } from '../lambda/errors.ts'
-import { readPolicyFile } from '../lambda/policy-file.ts'
 import { findWaiting, type Waiting } from '../lambda/postgres/blocking.ts'
 import {
   createGate,
@@ -16,10 +15,12 @@ import {
 import { type SweepResult, sweep } from '../lambda/sweep.ts'
 import { sleeps } from './causes.ts'
 import { readConnection, type Source } from './connection.ts'
+import { readPolicy } from './policy-option.ts'
+import { withServer } from './server-options.ts'
 import { writeOut } from './show.ts'
 import { showSweep } from './show-sweep.ts'
 
-export type SweepOptions = Source & {
+type SweepOptions = Source & {
   policy?: string
   reap?: boolean
   observe?: boolean
@@ -29,8 +30,35 @@ export type SweepOptions = Source & {
 
 const LOOK_MS = 5_000
 
+/** The command `slotkeeper sweep`. */
+export function sweepCommand(): Command {
+  return withServer(new Command('sweep'))
+    .summary('look at one server once; end idle sessions only with --reap')
+    .description(
+      'Looks at one server once. Shows which sessions hold the connection slots, and which of them the policy would end. Ends no session unless you give --reap.',
+    )
+    .option(
+      '--policy <file>',
+      'a policy file (JSON), or the name of the built-in policy, "incident": it ends each session that is idle for over 30 s, and every idle session when more than 5 are idle (default: incident)',
+    )
+    .option('--observe', 'only show which sessions the policy would end (default)')
+    .option('--reap', 'end the sessions that the policy selects; needs --policy')
+    .option('--all', 'print one line for each session (default: one line for each pool)')
+    .option('--json', 'print the report as JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  slotkeeper sweep --url postgres://slotkeeper:PASSWORD@HOST:5432/postgres
+  slotkeeper sweep --policy policy.json --reap`,
+    )
+    .action(async (options: SweepOptions) => {
+      process.exitCode = await runSweep(options)
+    })
+}
+
 /** Runs one sweep and prints it. Returns the exit code, which is 1 if the server refused a reap. */
-export async function runSweep(options: SweepOptions): Promise<number> {
+async function runSweep(options: SweepOptions): Promise<number> {
   const mode = readMode(options)
   const policy = readPolicy(options.policy ?? INCIDENT)
   const { target, credentials, tls } = readConnection(options, process.env)
@@ -83,15 +111,6 @@ async function findBlocked(
   } finally {
     await gate.giveBack(link)
   }
-}
-
-/** @param named the name of a policy, or a file with one */
-function readPolicy(named: string): Policy {
-  const policy = named === INCIDENT ? parsePolicy(named) : readPolicyFile(named)
-  if (policy.ok) return policy.value
-  throw usage(
-    `--policy ${named}: expected a file with a policy, or "${INCIDENT}"${hint(named, [INCIDENT])}: ${policy.problems.join('; ')}`,
-  )
 }
 
 function usage(message: string): SlotkeeperError {
