@@ -4,16 +4,12 @@ import type { Policy } from './core/policy.ts'
 import { type Mode, makeReport, type Outcome, type Report } from './core/report.ts'
 import { type Snapshot, withHolders } from './core/session.ts'
 import { type ReapVerdict, reapVerdicts, type Verdict } from './core/verdict.ts'
-import { SlotkeeperError } from './errors.ts'
+import { look } from './look.ts'
 import type { Link } from './postgres/connect.ts'
 import { type Deadline, type Gate, remaining, SWEEP_MS } from './postgres/gate.ts'
-import { takeSnapshot } from './postgres/snapshot.ts'
 
-/**
- * Less than `QUERY_MS`: the first query over a kept connection also tests whether the connection is alive.
- */
-const WARM_QUERY_MS = 3_000
-const QUERY_MS = 5_000
+/** The time to read the holders of locks and slots, ms. */
+const HOLDERS_MS = 5_000
 
 /** What one sweep saw, decided and did. */
 export type SweepResult = {
@@ -47,7 +43,7 @@ export async function sweep(
   deadline: Deadline,
 ): Promise<SweepResult> {
   const started = performance.now()
-  const { link, snapshot: seen } = await connectAndSnapshot(gate, deadline)
+  const { link, snapshot: seen } = await look(gate, deadline)
   const seenAt = performance.now()
   const serverNow = () => seen.atMs + performance.now() - seenAt
   try {
@@ -88,7 +84,7 @@ async function decide(
   }
   // Imported late, like the other modules below: most sweeps do not need it, and it loads the whole driver.
   const { preflight } = await import('./postgres/preflight.ts')
-  const holders = await preflight(link, remaining(deadline, QUERY_MS))
+  const holders = await preflight(link, remaining(deadline, HOLDERS_MS))
   const snapshot = withHolders(seen, holders)
   return { snapshot, verdicts: judge(snapshot, policy) }
 }
@@ -105,36 +101,4 @@ async function reapVictims(
   // If the deadline cut the statement off, we would not know which sessions it ended.
   if (left < LEAST_REAP_MS) return victims.map(() => ({ outcome: 'unsignalled' }))
   return reap(link, victims, left, serverNow())
-}
-
-/**
- * A kept connection may have died unnoticed while the function was frozen. The sweep then opens a new one.
- */
-async function connectAndSnapshot(
-  gate: Gate,
-  deadline: Deadline,
-): Promise<{ link: Link; snapshot: Snapshot }> {
-  const warm = gate.takeWarm()
-  if (warm) {
-    try {
-      const snapshot = await snapshotOrExplain(warm, remaining(deadline, WARM_QUERY_MS))
-      return { link: warm, snapshot }
-    } catch (error) {
-      if (!(error instanceof SlotkeeperError) || error.kind !== 'unreachable') throw error
-    }
-  }
-  const link = await gate.open(deadline)
-  return { link, snapshot: await snapshotOrExplain(link, remaining(deadline, QUERY_MS)) }
-}
-
-/** Takes the snapshot. If it fails, closes the connection and names the missing grants in the error. */
-async function snapshotOrExplain(link: Link, timeoutMs: number): Promise<Snapshot> {
-  try {
-    return await takeSnapshot(link, timeoutMs)
-  } catch (error) {
-    const { explainRefusal } = await import('./postgres/rights.ts')
-    const reason = await explainRefusal(link, error, timeoutMs)
-    await link.close()
-    throw reason
-  }
 }
