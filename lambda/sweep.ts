@@ -2,14 +2,11 @@ import { type Churn, follow } from './core/churn.ts'
 import { dependsOnHolders, judge } from './core/judge.ts'
 import type { Policy } from './core/policy.ts'
 import { type Mode, makeReport, type Outcome, type Report } from './core/report.ts'
-import { type Snapshot, withHolders } from './core/session.ts'
+import { type Holders, type Snapshot, withHolders } from './core/session.ts'
 import { type ReapVerdict, reapVerdicts, type Verdict } from './core/verdict.ts'
-import { look } from './look.ts'
+import { HOLDERS_MS, look } from './look.ts'
 import type { Link } from './postgres/connect.ts'
 import { type Deadline, type Gate, remaining, SWEEP_MS } from './postgres/gate.ts'
-
-/** The time to read the holders of locks and slots, ms. */
-const HOLDERS_MS = 5_000
 
 /** What one sweep saw, decided and did. */
 export type SweepResult = {
@@ -17,6 +14,8 @@ export type SweepResult = {
   verdicts: Verdict[]
   report: Report
   churn: Churn
+  /** Whether a verdict depended on the holders of locks and slots. */
+  askedForHolders: boolean
 }
 
 /** What a sweep is asked to do, and what earlier sweeps of the target saw. */
@@ -26,6 +25,8 @@ export type Order = {
   mode: Mode
   /** What the previous sweep saw of the pools that it reaped. */
   before?: Churn | undefined
+  /** Whether this sweep will probably need the holders of locks and slots: it asks for them with the snapshot. */
+  lookAhead?: boolean
   /**
    * Adds to a snapshot what earlier snapshots showed. It is called for each snapshot, even if the sweep fails
    * later.
@@ -39,15 +40,16 @@ export type Order = {
  */
 export async function sweep(
   gate: Gate,
-  { target, policy, mode, before, recall = (seen) => seen }: Order,
+  { target, policy, mode, before, lookAhead, recall = (seen) => seen }: Order,
   deadline: Deadline,
 ): Promise<SweepResult> {
   const started = performance.now()
-  const { link, snapshot: seen } = await look(gate, deadline)
+  const { link, snapshot: seen, holders } = await look(gate, deadline, lookAhead)
   const seenAt = performance.now()
   const serverNow = () => seen.atMs + performance.now() - seenAt
   try {
-    const { snapshot, verdicts } = await decide(link, recall(seen), policy, deadline)
+    const asking = () => holders ?? askForHolders(link, deadline)
+    const { snapshot, verdicts, askedForHolders } = await decide(recall(seen), policy, asking)
     const victims = mode === 'reap' ? reapVerdicts(verdicts) : []
     const outcomes = await reapVictims(link, victims, deadline, serverNow)
     const report = makeReport({
@@ -65,28 +67,30 @@ export async function sweep(
     // A session whose query was cancelled is still there, so its pool need not come back.
     const ended = report.reaped.filter(({ action }) => action === 'terminate')
     const churn = follow(before, snapshot, ended)
-    return { snapshot, verdicts, report, churn }
+    return { snapshot, verdicts, report, churn, askedForHolders }
   } finally {
+    await holders?.catch(() => undefined)
     await gate.giveBack(link)
   }
 }
 
-/** Judges without the holders first, and reads the holders only if they could change a verdict. */
+/** Judges without the holders first, and asks for them only if they could change a verdict. */
 async function decide(
-  link: Link,
   seen: Snapshot,
   policy: Policy,
-  deadline: Deadline,
-): Promise<{ snapshot: Snapshot; verdicts: Verdict[] }> {
+  asking: () => Promise<Holders>,
+): Promise<{ snapshot: Snapshot; verdicts: Verdict[]; askedForHolders: boolean }> {
   const verdicts = judge(seen, policy)
-  if (!verdicts.some((verdict) => dependsOnHolders(verdict, policy))) {
-    return { snapshot: seen, verdicts }
-  }
+  const askedForHolders = verdicts.some((verdict) => dependsOnHolders(verdict, policy))
+  if (!askedForHolders) return { snapshot: seen, verdicts, askedForHolders }
+  const snapshot = withHolders(seen, await asking())
+  return { snapshot, verdicts: judge(snapshot, policy), askedForHolders }
+}
+
+async function askForHolders(link: Link, deadline: Deadline): Promise<Holders> {
   // Imported late, like the other modules below: most sweeps do not need it, and it loads the whole driver.
   const { preflight } = await import('./postgres/preflight.ts')
-  const holders = await preflight(link, remaining(deadline, HOLDERS_MS))
-  const snapshot = withHolders(seen, holders)
-  return { snapshot, verdicts: judge(snapshot, policy) }
+  return preflight(link, remaining(deadline, HOLDERS_MS))
 }
 
 async function reapVictims(

@@ -37,6 +37,7 @@ export function createTarget(name: string, policy: Policy, gate: Gate): Target {
   let memory: Memory | undefined
   let churn: Churn | undefined
   let observed: ReadonlySet<string> | undefined
+  let lookAhead = false
   const unmatched = new Set<string>()
   const recallAndRemember = (seen: Snapshot): Snapshot => {
     const whole = recall(memory, seen)
@@ -47,7 +48,14 @@ export function createTarget(name: string, policy: Policy, gate: Gate): Target {
     name,
     policy,
     async sweep(mode, deadline) {
-      const order = { target: name, policy, mode, before: churn, recall: recallAndRemember }
+      const order = {
+        target: name,
+        policy,
+        mode,
+        before: churn,
+        lookAhead,
+        recall: recallAndRemember,
+      }
       const result = await sweep(gate, order, deadline)
       const victims = reapVerdicts(result.verdicts).map(({ session }) => session)
       const condemned = identities(victims)
@@ -56,6 +64,7 @@ export function createTarget(name: string, policy: Policy, gate: Gate): Target {
       const newlyUnmatched = result.report.unmatched.filter((path) => !unmatched.has(path))
       for (const path of newlyUnmatched) unmatched.add(path)
       churn = result.churn
+      lookAhead = result.askedForHolders
       observed = mode === 'observe' ? condemned : undefined
       return {
         ...result,

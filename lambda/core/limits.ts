@@ -1,7 +1,7 @@
 import { poolOf } from './pool.ts'
 import { guard, ORPHAN_RULE } from './protection.ts'
 import type { Session } from './session.ts'
-import { reapVerdicts, spare, type Verdict } from './verdict.ts'
+import { longestFirst, reapVerdicts, spare, type Verdict } from './verdict.ts'
 
 /**
  * Spares the `keep` most recently used idle sessions of each pool. Sessions that match no rule are among those
@@ -39,8 +39,7 @@ export function keepRecent(verdicts: Verdict[], keep: number): Verdict[] {
  */
 export function limit(verdicts: Verdict[], budget: number | undefined): Verdict[] {
   if (budget === undefined) return verdicts
-  const ranked = reapVerdicts(verdicts).sort((a, b) => longestFirst(a.session, b.session))
-  const beyond = new Set<Verdict>(ranked.slice(budget))
+  const beyond = new Set<Verdict>(reapVerdicts(verdicts).slice(budget))
   return verdicts.map((verdict) =>
     verdict.verdict === 'reap' && beyond.has(verdict)
       ? spare(
@@ -51,8 +50,4 @@ export function limit(verdicts: Verdict[], budget: number | undefined): Verdict[
         )
       : verdict,
   )
-}
-
-function longestFirst(a: Session, b: Session): number {
-  return (b.ageSeconds ?? 0) - (a.ageSeconds ?? 0) || a.pid - b.pid
 }

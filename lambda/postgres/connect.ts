@@ -12,6 +12,8 @@ import { START_UP_OPTIONS, settingsAfterLogin } from './pins.ts'
 import { type Tls, tlsOptions } from './tls.ts'
 import { plaintextOnly } from './tls-failure.ts'
 
+type Rows = Record<string, unknown>[]
+
 /** An open session on the server. */
 export type Link = {
   entry: Entry
@@ -25,7 +27,12 @@ export type Link = {
    * Runs statements in one message of the simple protocol, and returns the rows of each statement.
    * @throws SlotkeeperError of kind `query` or `unreachable`
    */
-  query(sql: string, timeoutMs: number): Promise<Record<string, unknown>[][]>
+  query(sql: string, timeoutMs: number): Promise<Rows[]>
+  /**
+   * Runs single statements in one message, as `query` does. The session keeps them prepared, so the server parses
+   * and plans each of them once. Use it for the statements of every minute.
+   */
+  run(statements: readonly string[], timeoutMs: number): Promise<Rows[]>
   /** False once the connection is lost or a statement got no answer. */
   alive(): boolean
   /** Ends the session. It waits for at most 0.5 s and never throws. */
@@ -127,28 +134,29 @@ export async function connect(
     clearTimeout(timer)
   }
 
+  const query = async (sql: string, queryTimeoutMs: number): Promise<Rows[]> => {
+    try {
+      // The driver reads `query_timeout` of a single query, but the driver's types lack it.
+      const config = { text: sql, query_timeout: queryTimeoutMs }
+      const results: unknown = await client.query(config)
+      return [results].flat().map((result) => (result as { rows: Rows }).rows)
+    } catch (error) {
+      if (!(error instanceof DatabaseError) || isFatal(error)) {
+        lost = true
+        socket.destroy()
+      }
+      throw classify(error, credentials, 'statement')
+    }
+  }
+
   return {
     entry,
     server: `${host}:${port}`,
     role: user,
     processId: (client as Client & { processID: number | null }).processID,
     alive: () => !lost,
-    async query(sql, queryTimeoutMs) {
-      try {
-        // The driver reads `query_timeout` of a single query, but the driver's types lack it.
-        const config = { text: sql, query_timeout: queryTimeoutMs }
-        const results: unknown = await client.query(config)
-        return [results]
-          .flat()
-          .map((result) => (result as { rows: Record<string, unknown>[] }).rows)
-      } catch (error) {
-        if (!(error instanceof DatabaseError) || isFatal(error)) {
-          lost = true
-          socket.destroy()
-        }
-        throw classify(error, credentials, 'statement')
-      }
-    },
+    query,
+    run: createRunner(query),
     async close() {
       const timer = setTimeout(() => socket.destroy(), GOODBYE_MS)
       // An error does not matter here: the socket only has to end, and a broken socket has ended.
@@ -156,5 +164,27 @@ export async function connect(
       clearTimeout(timer)
       socket.destroy()
     },
+  }
+}
+
+/** Returns the `run` of a link. */
+function createRunner(query: Link['query']): Link['run'] {
+  const prepared = new Map<string, string>()
+  let attempts = 0
+  return async (statements, timeoutMs) => {
+    // A statement stays prepared even if the message fails after it. So each attempt has names of its own.
+    attempts += 1
+    const names = statements.map(
+      (sql, index) => prepared.get(sql) ?? `slotkeeper_${attempts}_${index}`,
+    )
+    const unknown = statements.flatMap((sql, index) =>
+      prepared.has(sql) ? [] : [`prepare ${names[index]} as ${sql}`],
+    )
+    const executions = names.map((name) => `execute ${name}`)
+    const answers = await query([...unknown, ...executions].join('; '), timeoutMs)
+    statements.forEach((sql, index) => {
+      prepared.set(sql, names[index] as string)
+    })
+    return answers.slice(unknown.length)
   }
 }

@@ -12,7 +12,7 @@ const GAP = '(\\s|/\\*.*?\\*/|--[^\\n\\r]*[\\n\\r])*'
 const PLAIN_GAP = '(\\s|/\\*([^*]|\\*+[^*/])*\\*+/|--[^\\n\\r]*[\\n\\r])*'
 
 /** A cheap first test, which rules out most queries. The tests that follow cost ten times as much. */
-const MAY_LISTEN = '\\mlisten|\\mdo\\M|^\\s*($|/|-)'
+const MAY_LISTEN = '\\mlisten|\\mdo\\M|^\\s*[/-]'
 
 /**
  * Where a statement begins. A semicolon inside a string constant counts too, which spares one session too

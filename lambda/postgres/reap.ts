@@ -38,6 +38,9 @@ const SLOTS = 'array(select s.active_pid from pg_replication_slots s)'
  * - The wait event: a session that has received its next query still shows `idle` until it begins the query.
  *   `pg_stat_get_backend_wait_event` reads the process itself, not the frozen statistics (pgstatfuncs.c). It
  *   comes last, so only microseconds pass between it and the signal.
+ * - The look that is used again: a look reads the entry of every possible connection, so with a look for each victim
+ *   the time would grow with the square of the sessions. A young look serves the next victim too. The limit between look
+ *   and signal stays the same, and if the look does not lead to a signal, a new one decides.
  * - The repeated check: if this process lost the processor in the middle of a check, the session could run a
  *   whole transaction meanwhile.
  * - The block with EXCEPTION: without it, one refusal (42501) would end the whole loop.
@@ -65,7 +68,8 @@ declare
   victim record;
   fate text;
   patience interval;
-  checked_at timestamptz;
+  looked_at timestamptz := '-infinity';
+  is_reused boolean;
   detail text;
 begin
   for victim in
@@ -83,8 +87,11 @@ begin
     patience := check_time;
     while outcome is null and clock_timestamp() < stop_at loop
       begin
-        checked_at := clock_timestamp();
-        perform pg_stat_clear_snapshot();
+        is_reused := clock_timestamp() < looked_at + check_time / 2;
+        if not is_reused then
+          looked_at := clock_timestamp();
+          perform pg_stat_clear_snapshot();
+        end if;
         select
           case
             when a.state is distinct from victim.state
@@ -103,7 +110,7 @@ begin
                   )
                 end is distinct from 'ClientRead'
               then 'changed'
-            when clock_timestamp() > checked_at + patience then 'interrupted'
+            when clock_timestamp() > looked_at + patience then 'interrupted'
             when case victim.action
                 when 'cancel' then pg_cancel_backend(a.pid)
                 else pg_terminate_backend(a.pid)
@@ -113,8 +120,11 @@ begin
           into fate
           from pg_stat_get_activity(victim.pid) a
           where a.backend_start = victim.backend_start;
-        if fate = 'interrupted' then
+        if is_reused and fate is distinct from 'reaped' then
+          looked_at := '-infinity';
+        elsif fate = 'interrupted' then
           patience := 2 * patience;
+          looked_at := '-infinity';
         else
           outcome := jsonb_build_object('outcome', coalesce(fate, 'gone'));
         end if;

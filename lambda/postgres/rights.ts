@@ -11,14 +11,15 @@ import type { Link } from './connect.ts'
  * reader's rights. Operators call functions too, but administrators do not revoke those.
  */
 export const FUNCTIONS = [
+  'array_agg(anynonarray)',
   'array_to_json(anyarray)',
   'cardinality(anyarray)',
   'clock_timestamp()',
   'concat_ws(text, "any")',
   'current_setting(text)',
   'current_setting(text, boolean)',
+  'date_part(text, timestamp with time zone)',
   'encode(bytea, text)',
-  'extract(text, timestamp with time zone)',
   'jsonb_build_object("any")',
   'namesend(name)',
   'octet_length(text)',

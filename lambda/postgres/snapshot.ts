@@ -6,14 +6,13 @@ import type { Link } from './connect.ts'
 import { backsUp, listens } from './last-query.ts'
 import { nameBytes, readName } from './names.ts'
 
-// One message, so one transaction and one round trip. The second statement reads the sessions. It calls the
-// function that pg_stat_activity is built on, because the view joins roles and databases itself and does not
-// show whether a role is a superuser. Times travel as epoch text, which is exact to the microsecond whatever
-// DateStyle, TimeZone or extra_float_digits the role has set.
-const TAKE_SNAPSHOT = `
+// Both statements travel in one message, so in one transaction and one round trip. Times travel as epoch text,
+// which is exact to the microsecond whatever DateStyle, TimeZone or extra_float_digits the role has set.
+
+const READ_SERVER = `
 select
   current_setting('server_version_num')::int as "serverVersion",
-  extract(epoch from clock_timestamp())::text as at,
+  date_part('epoch', clock_timestamp())::text as at,
   pg_backend_pid() as "ownPid",
   ${nameBytes('session_user')} as "ownUser",
   current_setting('server_encoding') as encoding,
@@ -31,27 +30,50 @@ select
         then coalesce(nullif(current_setting('rds.rds_superuser_reserved_connections', true), '')::int, 0)
         else 0 end
     as reserved,
-  (select sum(d.sessions)::float8 from pg_stat_database d) as opened;
+  (select sum(d.sessions)::float8 from pg_stat_database d) as opened`
+
+/**
+ * Sessions that differ only in their process and their instants travel as one row, with an array for each of these:
+ * most sessions belong to a few pools, and each row and each name costs time on both sides. The statement calls the
+ * function that pg_stat_activity is built on, because the view joins roles and databases itself and does not show
+ * whether a role is a superuser. Arrays of the same group have the same order.
+ */
+const READ_SESSIONS = `
 select
-  a.pid,
   ${nameBytes('r.rolname')} as user,
   ${nameBytes('d.datname')} as database,
-  a.application_name as application,
-  a.client_addr as client,
-  a.state,
-  extract(epoch from a.backend_start)::text as "backendStart",
-  extract(epoch from a.state_change)::text as "stateChange",
-  extract(epoch from a.xact_start)::text as "transactionStart",
+  g.application,
+  g.client,
+  g.state,
   r.rolsuper as superuser,
   coalesce(pg_has_role(r.oid, 'usage'), false) as owned,
-  ${listens('a.query')} as listening,
-  ${backsUp('a.query')} as backup
-from pg_stat_get_activity(null) a
-left join pg_roles r on r.oid = a.usesysid
-left join pg_database d on d.oid = a.datid
--- Walsenders between commands are 'idle' too, but hold no client slot. The CASE is there because for a plain
--- comparison the planner expects one row, and then reads pg_database again for each session.
-where case a.backend_type when 'client backend' then true end`
+  g.listening,
+  g.backup,
+  g.pids,
+  g."backendStarts",
+  g."stateChanges",
+  g."transactionStarts"
+from (
+  select
+    a.usesysid,
+    a.datid,
+    a.application_name as application,
+    a.client_addr as client,
+    a.state,
+    ${listens('a.query')} as listening,
+    ${backsUp('a.query')} as backup,
+    array_agg(a.pid) as pids,
+    array_agg(date_part('epoch', a.backend_start)) as "backendStarts",
+    array_agg(date_part('epoch', a.state_change)) as "stateChanges",
+    array_agg(date_part('epoch', a.xact_start)) as "transactionStarts"
+  from pg_stat_get_activity(null) a
+  -- Walsenders between commands are 'idle' too, but hold no client slot. The CASE is there because for a plain
+  -- comparison the planner expects one row, and then reads pg_database again for each session.
+  where case a.backend_type when 'client backend' then true end
+  group by 1, 2, 3, 4, 5, 6, 7
+) g
+left join pg_roles r on r.oid = g.usesysid
+left join pg_database d on d.oid = g.datid`
 
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const instant = v.pipe(v.string(), v.regex(/^\d{1,11}(\.\d{1,6})?$/))
@@ -73,44 +95,73 @@ const headSchema = v.object({
   opened: whole,
 })
 
-/** The fields of a session that a row lacks, or has in another form. */
-type LookedUp = 'ageSeconds' | 'transactionSeconds' | 'client' | 'advisoryLock' | 'replicationSlot'
+/** What the sessions of one row have in common. */
+type Row = Pick<Session, 'user' | 'database' | 'application' | 'state' | 'superuser' | 'owned'> &
+  Pick<Session, 'listening' | 'backup'> & {
+    /** NULL for the Unix socket. */
+    client: string | null
+  } & Record<(typeof ARRAYS)[number], string>
 
-type Row = Omit<Session, LookedUp> & {
-  /** NULL for the Unix socket. */
-  client: string | null
-  transactionStart: string | null
-}
+/** The columns with one entry for each session of the row, as PostgreSQL writes arrays: `{1,2,NULL}`. */
+const ARRAYS = ['pids', 'backendStarts', 'stateChanges', 'transactionStarts'] as const
 
 const isText = (value: unknown) => typeof value === 'string'
 const isTextOrNull = (value: unknown) => value === null || isText(value)
-const isInstant = (value: unknown) => isText(value) && value !== '' && isSecond(Number(value))
-const isInstantOrNull = (value: unknown) => value === null || isInstant(value)
-const isSecond = (seconds: number) => seconds >= 0 && seconds < 1e11
 const isTruth = (value: unknown) => typeof value === 'boolean'
 const isTruthOrNull = (value: unknown) => value === null || isTruth(value)
+const isPid = (entry: string) => entry !== '' && Number.isSafeInteger(Number(entry))
+const isInstant = (entry: string) => entry !== '' && isSecond(Number(entry))
+const isInstantOrNull = (entry: string) => entry === NULL || isInstant(entry)
+const isSecond = (seconds: number) => seconds >= 0 && seconds < 1e11
 
-/** Written without the schema library, because it checks thousands of rows each minute. */
+/** As PostgreSQL writes NULL in an array. */
+const NULL = 'NULL'
+
+/** Written without the schema library, because it checks thousands of sessions each minute. */
 function isRow(value: unknown): value is Row {
   const row = value as Record<keyof Row, unknown>
   return (
-    Number.isSafeInteger(row.pid) &&
     isTextOrNull(row.user) &&
     isTextOrNull(row.database) &&
     isText(row.application) &&
     isTextOrNull(row.client) &&
     isTextOrNull(row.state) &&
-    isInstant(row.backendStart) &&
-    isInstantOrNull(row.stateChange) &&
-    isInstantOrNull(row.transactionStart) &&
     isTruthOrNull(row.superuser) &&
     isTruth(row.owned) &&
     isTruth(row.listening) &&
-    isTruthOrNull(row.backup)
+    isTruthOrNull(row.backup) &&
+    ARRAYS.every((name) => isText(row[name]))
   )
 }
 
-const snapshotSchema = v.strictTuple([v.strictTuple([headSchema]), v.array(v.custom<Row>(isRow))])
+/** What the sessions of a row have in common, and the arrays of what differs. All arrays are of the same length. */
+type Group = { row: Row; pids: string[]; starts: string[]; changes: string[]; begins: string[] }
+
+/** Divides the arrays of a row. Returns undefined if they are not what the statement produces. */
+function readGroup(row: Row): Group | undefined {
+  const [pids, starts, changes, begins] = ARRAYS.map((name) =>
+    row[name].slice(1, -1).split(','),
+  ) as [string[], string[], string[], string[]]
+  const isSound =
+    [starts, changes, begins].every(({ length }) => length === pids.length) &&
+    pids.every(isPid) &&
+    starts.every(isInstant) &&
+    changes.every(isInstantOrNull) &&
+    begins.every(isInstantOrNull)
+  return isSound ? { row, pids, starts, changes, begins } : undefined
+}
+
+const groupSchema = v.pipe(
+  v.custom<Row>(isRow),
+  v.rawTransform(({ dataset: { value }, addIssue, NEVER }): Group => {
+    const group = readGroup(value)
+    if (group) return group
+    addIssue({ message: 'arrays of another form' })
+    return NEVER
+  }),
+)
+
+const snapshotSchema = v.strictTuple([v.strictTuple([headSchema]), v.array(groupSchema)])
 
 /**
  * Takes one snapshot. It does not read which sessions hold advisory locks and replication slots; `locks.ts`
@@ -120,7 +171,8 @@ const snapshotSchema = v.strictTuple([v.strictTuple([headSchema]), v.array(v.cus
  * @throws SlotkeeperError of kind `forbidden` if a pooler answers instead of the server
  */
 export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snapshot> {
-  const [[head], rows] = readAnswer(snapshotSchema, await link.query(TAKE_SNAPSHOT, timeoutMs))
+  const answer = await link.run([READ_SERVER, READ_SESSIONS], timeoutMs)
+  const [[head], groups] = readAnswer(snapshotSchema, answer)
   const {
     at,
     seesAll,
@@ -146,33 +198,40 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
   }
   const now = Number(at)
   // If the server's clock was set back, the age is 0 and not negative.
-  const since = (instant: string | null) =>
-    instant === null ? null : Math.max(0, now - Number(instant))
+  const since = (instant: string) => Math.max(0, now - Number(instant))
   const name = (escaped: string | null) => escaped && readName(escaped, encoding)
-  // The fields are written out, because copying a row with a rest pattern takes longer than everything else
-  // here.
-  const sessions = rows.map(
-    (row): Session => ({
-      pid: row.pid,
-      user: name(row.user),
-      database: name(row.database),
-      application: row.application,
-      client: row.client ?? 'local',
-      // The server's state may be `disabled`: a superuser may have switched `track_activities` off for the
-      // sweep's role.
-      state: row.pid === server.ownPid ? 'active' : row.state,
-      backendStart: row.backendStart,
-      stateChange: row.stateChange,
-      ageSeconds: since(row.stateChange),
-      transactionSeconds: since(row.transactionStart),
-      superuser: row.superuser,
-      owned: row.owned,
-      listening: row.listening,
-      backup: row.backup,
-      advisoryLock: null,
-      replicationSlot: null,
-    }),
-  )
+  const sessions = groups.flatMap(({ row, pids, starts, changes, begins }) => {
+    const user = name(row.user)
+    const database = name(row.database)
+    const client = row.client ?? 'local'
+    // The fields are written out, because copying a row with a rest pattern takes longer than everything else
+    // here.
+    return pids.map((written, place): Session => {
+      const pid = Number(written)
+      const change = changes[place] as string
+      const begin = begins[place] as string
+      return {
+        pid,
+        user,
+        database,
+        application: row.application,
+        client,
+        // The server's state may be `disabled`: a superuser may have switched `track_activities` off for the
+        // sweep's role.
+        state: pid === server.ownPid ? 'active' : row.state,
+        backendStart: starts[place] as string,
+        stateChange: change === NULL ? null : change,
+        ageSeconds: change === NULL ? null : since(change),
+        transactionSeconds: begin === NULL ? null : since(begin),
+        superuser: row.superuser,
+        owned: row.owned,
+        listening: row.listening,
+        backup: row.backup,
+        advisoryLock: null,
+        replicationSlot: null,
+      }
+    })
+  })
   const signaller = { isMember: isSignaller, inherits }
   return { ...server, ownUser, signaller, atMs: now * 1000, slots: { max, reserved }, sessions }
 }

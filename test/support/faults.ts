@@ -90,24 +90,11 @@ export async function whileSettling(act: (release: () => void) => unknown) {
   }
 }
 
-/** Opens a session of each role, which a sweep meets in this order. */
+/** Opens a session of each role, one after the other. A sweep signals them in this order. */
 export async function openInOrder(roles: Role[]): Promise<OtherSession[]> {
-  const opened: (OtherSession & { role: Role })[] = []
-  for (;;) {
-    for (const role of roles) opened.push({ ...(await db.open(role, 'php')), role })
-    const { rows } = await db.admin.query<{ pid: number }>(
-      'select pid from pg_stat_get_activity(null)',
-    )
-    const found: OtherSession[] = []
-    for (const { pid } of rows) {
-      const session = opened.find((one) => one.pid === pid)
-      if (session && session.role === roles[found.length]) found.push(session)
-    }
-    if (found.length === roles.length) {
-      await db.end(opened.filter(({ pid }) => !found.some((one) => one.pid === pid)))
-      return found
-    }
-  }
+  const opened: OtherSession[] = []
+  for (const role of roles) opened.push(await db.open(role, 'php'))
+  return opened
 }
 
 /**

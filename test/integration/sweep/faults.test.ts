@@ -108,6 +108,17 @@ test('stops signalling at a deadline during the sweep, and reports what it did',
   expect((await run()).reaped.map(({ pid }) => pid)).toEqual([third.pid])
 })
 
+test('looks again at a session if it waited since its last look', async () => {
+  await warmUp()
+  const victims = await openInOrder([app, other, app])
+  const [first, second, third] = victims as [OtherSession, OtherSession, OtherSession]
+  // While the sweep waits at the second session, the third one works, and is idle again.
+  const report = await whileSignalling(victims, () => third.client.query('select 1'))
+  expect(report.reaped.map(({ pid }) => pid)).toEqual([first.pid, second.pid])
+  expect(report).toMatchObject({ refused: [], spared: { changed: 1 } })
+  expect(third.isAlive()).toBe(true)
+})
+
 test('signals no session when the deadline leaves no time to reap', async () => {
   await run()
   const victims = await open(3)

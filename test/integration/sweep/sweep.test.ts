@@ -75,6 +75,10 @@ test('reads the locks only when a verdict depends on them', async () => {
           asked += 1
           return link.query(sql, timeoutMs)
         },
+        run(statements, timeoutMs) {
+          asked += 1
+          return link.run(statements, timeoutMs)
+        },
       }
     },
   }

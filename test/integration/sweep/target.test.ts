@@ -1,6 +1,7 @@
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { stubborn } from '../../../lambda/core/churn.ts'
-import { createGate, deadlineIn, SWEEP_MS } from '../../../lambda/postgres/gate.ts'
+import type { Link } from '../../../lambda/postgres/connect.ts'
+import { createGate, deadlineIn, type Gate, SWEEP_MS } from '../../../lambda/postgres/gate.ts'
 import { createTarget } from '../../../lambda/target.ts'
 import { REAPER_ROLES, testServer, until } from '../../support/server.ts'
 import { policy } from '../../support/session.ts'
@@ -90,4 +91,65 @@ test('does not count a pool as back if its queries were cancelled and its sessio
     await db.open(app, 'php')
   }
   await cancels.close()
+})
+
+describe('asks for the holders of locks together with the snapshot', () => {
+  /** A target whose connection answers a snapshot only after it was asked for the holders too. */
+  function waitingTarget(opened: Gate) {
+    let asked: () => void
+    const waiting = (link: Link): Link => {
+      const holdersAsked = new Promise<void>((resolve) => {
+        asked = resolve
+      })
+      return {
+        ...link,
+        async run(statements, timeoutMs) {
+          const [answer] = await Promise.all([link.run(statements, timeoutMs), holdersAsked])
+          return answer
+        },
+        query(sql, timeoutMs) {
+          asked()
+          return link.query(sql, timeoutMs)
+        },
+      }
+    }
+    const gate: Gate = {
+      ...opened,
+      takeWarm() {
+        const link = opened.takeWarm()
+        return link && waiting(link)
+      },
+    }
+    return createTarget('shop', idleAtOnce, gate)
+  }
+
+  test('if the last sweep needed them', async () => {
+    const gate = createGate(async () => db.credentials(reaper), false)
+    const ahead = waitingTarget(gate)
+    for (const application of ['first', 'second']) {
+      await db.open(app, application)
+      const { report } = await ahead.sweep('reap', deadlineIn(SWEEP_MS))
+      expect(report.reaped).toMatchObject([{ application }])
+    }
+    await ahead.close()
+  })
+
+  test('and fails only if this sweep needs them too', async () => {
+    const gate = createGate(async () => db.credentials(reaper), false)
+    const ahead = createTarget('shop', idleAtOnce, gate)
+    const sweepIt = () => ahead.sweep('reap', deadlineIn(SWEEP_MS))
+    await db.open(app, 'first')
+    await sweepIt()
+    await db.admin.query('revoke usage on language plpgsql from public')
+    try {
+      expect((await sweepIt()).report).toMatchObject({ entry: 'warm', reaped: [] })
+      const spared = await db.open(app, 'second')
+      await expect(sweepIt()).rejects.toMatchObject({ kind: 'rights' })
+      expect(spared.isAlive()).toBe(true)
+    } finally {
+      await db.admin.query('grant usage on language plpgsql to public')
+    }
+    expect((await sweepIt()).report.reaped).toHaveLength(1)
+    await ahead.close()
+  })
 })
