@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import type { Session, Snapshot } from '../core/session.ts'
+import { type Session, type Snapshot, secondsSince } from '../core/session.ts'
 import { SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
@@ -145,9 +145,6 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
     throw blind(ownUser, head)
   }
   const now = Number(at)
-  // If the server's clock was set back, the age is 0 and not negative.
-  const since = (instant: string | null) =>
-    instant === null ? null : Math.max(0, now - Number(instant))
   const name = (escaped: string | null) => escaped && readName(escaped, encoding)
   // The fields are written out, because copying a row with a rest pattern takes longer than everything else
   // here.
@@ -163,8 +160,8 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
       state: row.pid === server.ownPid ? 'active' : row.state,
       backendStart: row.backendStart,
       stateChange: row.stateChange,
-      ageSeconds: since(row.stateChange),
-      transactionSeconds: since(row.transactionStart),
+      ageSeconds: secondsSince(row.stateChange, now),
+      transactionSeconds: secondsSince(row.transactionStart, now),
       superuser: row.superuser,
       owned: row.owned,
       listening: row.listening,
