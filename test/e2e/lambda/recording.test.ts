@@ -108,6 +108,23 @@ test('marks the sessions that the sweep ended', async () => {
   expect([...(frame?.reaped ?? [])].sort()).toEqual(ended.sort())
 })
 
+test('fails the sweep, and names the grant, if the server does not show who holds a lock', async () => {
+  const lambda = await start({ SLOTKEEPER_POLICY: JSON.stringify(old), SLOTKEEPER_RECORD: 'on' })
+  await db.admin.query('revoke execute on function pg_lock_status() from public')
+  const { ok, payload } = await lambda.invoke({})
+  await db.admin.query('grant execute on function pg_lock_status() to public')
+  expect(ok).toBe(false)
+  expect(payload).toMatchObject({
+    errorType: 'Slotkeeper.rights',
+    errorMessage: expect.stringContaining(
+      'GRANT EXECUTE ON FUNCTION pg_catalog.pg_lock_status() TO "reaper";',
+    ),
+  })
+  expect(recorded(lambda)).toEqual([])
+  await report(lambda)
+  expect(recorded(lambda)).toHaveLength(1)
+})
+
 test.each([
   ['INFO', undefined],
   ['ERROR', 'ERROR'],
