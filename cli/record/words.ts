@@ -27,7 +27,7 @@ export function tellChange(
 ): string | undefined {
   if (before === undefined || before.isLost === (failure !== undefined)) return undefined
   return failure
-    ? `no snapshot: ${failure.message} Trying again; the recording has a gap until then.`
+    ? `no snapshot: ${failure.message} The recording has a gap until a later look succeeds.`
     : `snapshots again, after a gap of ${time(gapOf(before, atMs))}`
 }
 

@@ -7,8 +7,9 @@ import { explainRefusal } from './rights.ts'
 /**
  * Finds the server processes that hold an advisory lock or a replication slot, in any database. The server
  * goes through the lock entries of every possible connection, which takes as long as all the rest of a
- * snapshot. So a sweep runs this only if a verdict depends on it, or if it records. The answer is always one row, so that an
- * empty answer is never taken for "no holders". A prepared transaction holds its locks without a pid.
+ * snapshot. So a sweep runs this only if a verdict depends on it, or if it records. The answer is always one
+ * row, so that an empty answer is never taken for "no holders". A prepared transaction holds its locks without
+ * a pid.
  */
 export const FIND_HOLDERS = `
 select

@@ -41,7 +41,7 @@ test.each<[string, Look[], SlotkeeperError | undefined, string | undefined]>([
     'the first failure',
     [look(0)],
     lost,
-    'no snapshot: db:5432 did not answer. Trying again; the recording has a gap until then.',
+    'no snapshot: db:5432 did not answer. The recording has a gap until a later look succeeds.',
   ],
   ['another failure', [look(0), failed(10)], lost, undefined],
   [
