@@ -9,10 +9,7 @@ export function recordCommand(): Command {
     .description(
       'Looks at one server again and again, and writes what a policy would decide on to a file, without query texts. Try policies on the file with `slotkeeper replay`. Ends no session.',
     )
-    .requiredOption(
-      '--out <file>',
-      'the file to write, which must not exist; - for standard output',
-    )
+    .requiredOption('--out <file>', 'a new file to write; - for standard output')
     .option('--for <duration>', 'how long to record, for example 10m or 2d (default: until Ctrl-C)')
     .option('--every <duration>', 'the time between two looks, from 1s to 1h', '10s')
     .addHelpText(

@@ -28,13 +28,13 @@ export async function openOutput(out: string): Promise<RecordingOutput> {
   }
   try {
     const found = await stat(out)
-    if (found.isFile()) {
+    if (found.isFile() && found.size > 0) {
       throw new SlotkeeperError(
         'settings',
-        `--out ${out}: the file exists, and is left as it is; expected the name of a new file. A replay takes several files.`,
+        `--out ${out}: the file exists, and is left as it is; expected the name of a new file, or an empty one. A replay takes several files.`,
       )
     }
-    // For example a named pipe, as in --out >(gzip > FILE).
+    // An empty file, as an attempt leaves behind that was ended at once, or a pipe, as in --out >(gzip > FILE).
     return fileOutput(out, await open(out, 'w'), async () => undefined)
   } catch (error) {
     throw error instanceof SlotkeeperError ? error : unusable(out, error)

@@ -215,6 +215,17 @@ describe('what can not be recorded, or not written', () => {
     expect(readFileSync(out, 'utf8')).toBe('mine\n')
   })
 
+  test('an empty file, or a pipe, is written', async () => {
+    writeFileSync(out, '')
+    const once = ['record', '--url', url, '--for', '1ms', '--out']
+    expect(await slotkeeper([...once, out])).toMatchObject({ code: 0, out: '' })
+    expect(read(readFileSync(out, 'utf8')).length).toBeGreaterThan(0)
+    const command = `'${process.execPath}' dist/cli.mjs record --url '${url}' --for 1ms --out >(cat)`
+    const { said, exited } = start(['bash', '-c', command])
+    expect(await exited).toEqual([0, null])
+    expect(read(said.out).length).toBeGreaterThan(0)
+  })
+
   test.each<[string, string, number, string]>([
     ['a role that may not log in', url.replace('secret', 'wrong'), 3, '28P01'],
     ['a role that sees nothing', '', 1, 'GRANT pg_monitor'],
