@@ -32,6 +32,8 @@ export type Order = {
    * later.
    */
   recall?: (seen: Snapshot) => Snapshot
+  /** Whether the snapshot is for a recording. Then the holders are read even if no verdict depends on them. */
+  record?: boolean
 }
 
 /**
@@ -40,7 +42,7 @@ export type Order = {
  */
 export async function sweep(
   gate: Gate,
-  { target, policy, mode, before, lookAhead, recall = (seen) => seen }: Order,
+  { target, policy, mode, before, lookAhead, recall = (seen) => seen, record = false }: Order,
   deadline: Deadline,
 ): Promise<SweepResult> {
   const started = performance.now()
@@ -48,8 +50,12 @@ export async function sweep(
   const seenAt = performance.now()
   const serverNow = () => seen.atMs + performance.now() - seenAt
   try {
-    const asking = () => holders ?? askForHolders(link, deadline)
-    const { snapshot, verdicts, askedForHolders } = await decide(recall(seen), policy, asking)
+    const { snapshot, verdicts, askedForHolders } = await decide(
+      recall(seen),
+      policy,
+      record,
+      (check) => (check && holders) || findHolders(link, check, deadline),
+    )
     const victims = mode === 'reap' ? reapVerdicts(verdicts) : []
     const outcomes = await reapVictims(link, victims, deadline, serverNow)
     const report = makeReport({
@@ -74,23 +80,30 @@ export async function sweep(
   }
 }
 
-/** Judges without the holders first, and asks for them only if they could change a verdict. */
+/**
+ * Judges without the holders first, and reads the holders only if they could change a verdict, or for a
+ * recording: with another policy they may.
+ */
 async function decide(
   seen: Snapshot,
   policy: Policy,
-  asking: () => Promise<Holders>,
+  record: boolean,
+  find: (check: boolean) => Promise<Holders>,
 ): Promise<{ snapshot: Snapshot; verdicts: Verdict[]; askedForHolders: boolean }> {
   const verdicts = judge(seen, policy)
   const askedForHolders = verdicts.some((verdict) => dependsOnHolders(verdict, policy))
-  if (!askedForHolders) return { snapshot: seen, verdicts, askedForHolders }
-  const snapshot = withHolders(seen, await asking())
+  if (!askedForHolders && !record) return { snapshot: seen, verdicts, askedForHolders }
+  const snapshot = withHolders(seen, await find(askedForHolders))
   return { snapshot, verdicts: judge(snapshot, policy), askedForHolders }
 }
 
-async function askForHolders(link: Link, deadline: Deadline): Promise<Holders> {
+/** Also checks the rights that a reap needs, if a verdict to reap may follow. */
+async function findHolders(link: Link, check: boolean, deadline: Deadline): Promise<Holders> {
   // Imported late, like the other modules below: most sweeps do not need it, and it loads the whole driver.
-  const { preflight } = await import('./postgres/preflight.ts')
-  return preflight(link, remaining(deadline, HOLDERS_MS))
+  const read = check
+    ? (await import('./postgres/preflight.ts')).preflight
+    : (await import('./postgres/locks.ts')).readHolders
+  return read(link, remaining(deadline, HOLDERS_MS))
 }
 
 async function reapVictims(

@@ -81,6 +81,14 @@ export function identityOf({ pid, backendStart }: Session): string {
   return `${pid} ${backendStart}`
 }
 
+/**
+ * Seconds from an instant until `now`, both in seconds since the epoch; NULL for no instant. If the server's
+ * clock was set back, it is 0 and not negative.
+ */
+export function secondsSince(instant: string | null, now: number): number | null {
+  return instant === null ? null : Math.max(0, now - Number(instant))
+}
+
 /** The pids of processes that hold something that would be lost with their session. */
 export type Holders = {
   advisoryLocks: ReadonlySet<number>

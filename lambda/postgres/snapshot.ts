@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import type { Session, Snapshot } from '../core/session.ts'
+import { type Session, type Snapshot, secondsSince } from '../core/session.ts'
 import { SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
@@ -151,6 +151,11 @@ function readGroup(row: Row): Group | undefined {
   return isSound ? { row, pids, starts, changes, begins } : undefined
 }
 
+function instantAt(entries: string[], place: number): string | null {
+  const entry = entries[place] as string
+  return entry === NULL ? null : entry
+}
+
 const groupSchema = v.pipe(
   v.custom<Row>(isRow),
   v.rawTransform(({ dataset: { value }, addIssue, NEVER }): Group => {
@@ -197,8 +202,6 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
     throw blind(ownUser, head)
   }
   const now = Number(at)
-  // If the server's clock was set back, the age is 0 and not negative.
-  const since = (instant: string) => Math.max(0, now - Number(instant))
   const name = (escaped: string | null) => escaped && readName(escaped, encoding)
   const sessions = groups.flatMap(({ row, pids, starts, changes, begins }) => {
     const user = name(row.user)
@@ -208,8 +211,7 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
     // here.
     return pids.map((written, place): Session => {
       const pid = Number(written)
-      const change = changes[place] as string
-      const begin = begins[place] as string
+      const stateChange = instantAt(changes, place)
       return {
         pid,
         user,
@@ -220,9 +222,9 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
         // sweep's role.
         state: pid === server.ownPid ? 'active' : row.state,
         backendStart: starts[place] as string,
-        stateChange: change === NULL ? null : change,
-        ageSeconds: change === NULL ? null : since(change),
-        transactionSeconds: begin === NULL ? null : since(begin),
+        stateChange,
+        ageSeconds: secondsSince(stateChange, now),
+        transactionSeconds: secondsSince(instantAt(begins, place), now),
         superuser: row.superuser,
         owned: row.owned,
         listening: row.listening,

@@ -70,27 +70,33 @@ export const HEAD: Cell[] = [
   [['reserved', 'int4'], '3'],
   [['opened', 'float8'], '7'],
 ]
+/** The row of one session: what sessions of a pool have in common, and arrays of one entry. */
 export const SESSION: Cell[] = [
-  [['pid', 'int4'], '42'],
   [['user', 'text'], 'shop_app'],
   [['database', 'text'], 'shop'],
   [['application', 'text'], 'php'],
   [['client', 'text'], '10.0.1.7'],
   [['state', 'text'], 'idle'],
-  [['backendStart', 'text'], '1767225000.25'],
-  [['stateChange', 'text'], '1767225000.5'],
-  [['transactionStart', 'text'], null],
   [['superuser', 'bool'], 'f'],
   [['owned', 'bool'], 'f'],
   [['listening', 'bool'], 'f'],
   [['backup', 'bool'], null],
+  [['pids', 'text'], '{42}'],
+  [['backendStarts', 'text'], '{1767225000.25}'],
+  [['stateChanges', 'text'], '{1767225000.5}'],
+  [['transactionStarts', 'text'], '{NULL}'],
 ]
 export const result = (cells: Cell[]) =>
   rows(
     cells.map(([column]) => column),
     [cells.map(([, cell]) => cell)],
   )
-export const SNAPSHOT = Buffer.concat([result(HEAD), result(SESSION), READY])
+/** To the two statements of a snapshot, which a session prepares first. */
+export const snapshotOf = (...results: Buffer[]) => {
+  const prepared = message('C', zero('PREPARE'))
+  return Buffer.concat([prepared, prepared, ...results, READY])
+}
+export const SNAPSHOT = snapshotOf(result(HEAD), result(SESSION))
 export const answerOf = (outcomes: string | null) =>
   Buffer.concat([
     message('C', zero('DO')),

@@ -21,6 +21,7 @@ import {
   SESSION,
   SET,
   SNAPSHOT,
+  snapshotOf,
   zero,
 } from '../../support/wire.ts'
 
@@ -80,8 +81,8 @@ describe('malformed rows', () => {
     const changes = fc.array(change, { maxLength: 3 })
     await fc.assert(
       fc.asyncProperty(changes, changes, async (inHead, inSession) => {
-        const said = [result(altered(HEAD, inHead)), result(altered(SESSION, inSession)), READY]
-        const seen = await meet([GREETING, SET, Buffer.concat(said)], takeSnapshot)
+        const said = [result(altered(HEAD, inHead)), result(altered(SESSION, inSession))]
+        const seen = await meet([GREETING, SET, snapshotOf(...said)], takeSnapshot)
         if (!(seen instanceof SlotkeeperError)) isSound(seen)
       }),
       { numRuns: 150 },
@@ -96,30 +97,34 @@ describe('malformed rows', () => {
     ['three results', [result(HEAD), result(SESSION), result(SESSION)]],
     ['results in the wrong order', [result(SESSION), result(HEAD)]],
   ])('%s', async (_, said) => {
-    const seen = await meet([GREETING, SET, Buffer.concat([...said, READY])], takeSnapshot)
+    const seen = await meet([GREETING, SET, snapshotOf(...said)], takeSnapshot)
     expect(seen).toMatchObject({ kind: 'query', message: expect.stringContaining('answer') })
   })
 
   test.each(SESSION.map(([[name]]) => name))('no column %s', async (name) => {
     const cells = SESSION.filter(([column]) => column[0] !== name)
-    const said = Buffer.concat([result(HEAD), result(cells), READY])
+    const said = snapshotOf(result(HEAD), result(cells))
     expect(await meet([GREETING, SET, said], takeSnapshot)).toMatchObject({ kind: 'query' })
   })
 
   test.each([
-    ['stateChange', ''],
-    ['stateChange', '-1e308'],
-    ['backendStart', 'NaN'],
-    ['backendStart', null],
-    ['pid', null],
+    ['stateChanges', ''],
+    ['stateChanges', '{}'],
+    ['stateChanges', '{-1e308}'],
+    ['stateChanges', '{1767225000.5,1767225000.5}'],
+    ['stateChanges', '{{1767225000.5}}'],
+    ['backendStarts', '{NaN}'],
+    ['backendStarts', '{NULL}'],
+    ['backendStarts', null],
+    ['transactionStarts', '{Infinity}'],
+    ['pids', '{NULL}'],
+    ['pids', '{}'],
+    ['pids', null],
     ['listening', null],
     ['superuser', null],
   ])('%s: %j', async (name, said) => {
     const cells = SESSION.map(([column, cell]): Cell => [column, column[0] === name ? said : cell])
-    const seen = await meet(
-      [GREETING, SET, Buffer.concat([result(HEAD), result(cells), READY])],
-      takeSnapshot,
-    )
+    const seen = await meet([GREETING, SET, snapshotOf(result(HEAD), result(cells))], takeSnapshot)
     // A session whose owner was dropped is one that PostgreSQL shows.
     if (name === 'superuser') expect(seen).toMatchObject({ sessions: [{ superuser: null }] })
     else expect(seen).toMatchObject({ kind: 'query' })
