@@ -116,7 +116,8 @@ async function measure(db: BenchServer, options: Record<string, string>): Promis
     return { metrics, puts, logBytes: logged / SWEEPS, billedMs }
   } finally {
     await lambda.stop()
-    await held.release()
+    await held.drop()
+    await db.untilNoneIsLeft()
     await aws.close()
   }
 }
