@@ -18,6 +18,7 @@ const benches: Record<BenchName, () => Promise<Table>> = {
   reap: async () => (await import('./reap.ts')).reap(),
   quiet: async () => (await import('./quiet.ts')).quiet(),
   start: async () => (await import('./start.ts')).start(),
+  lambda: async () => (await import('./lambda.ts')).lambda(),
   profile: async () => (await import('./profile.ts')).profile(),
   cost: async () => (await import('./cost.ts')).cost(),
   scale: async () => (await import('./scale.ts')).scale(),

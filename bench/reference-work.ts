@@ -7,11 +7,11 @@ import { Client } from 'pg'
 import { median } from './statistics.ts'
 
 const HASHED = Buffer.alloc(8 * 1024 * 1024)
-const HASHES = 25
+const HASHES = 51
 const FORKS = 200
-const FORK_ROUNDS = 9
+const FORK_ROUNDS = 25
 const ROUND_TRIPS = 500
-const TRIP_ROUNDS = 9
+const TRIP_ROUNDS = 25
 
 /** Times an action, without its first run. */
 async function timed(rounds: number, act: () => unknown): Promise<number> {

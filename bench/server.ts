@@ -61,23 +61,6 @@ export async function benchServer(settings: Record<string, string>) {
 
 export type BenchServer = Awaited<ReturnType<typeof benchServer>>
 
-const TICK_MS = 10
-
-/** The fields of `/proc/PID/stat`, beginning with the fourth (proc(5)). */
-function statOf(pid: string | number): number[] {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  return text
-    .replace(/^.*\) . /, '')
-    .split(' ')
-    .map(Number)
-}
-
-/** CPU time of a process with all its threads, ms, to the nearest 10 ms. */
-export function threadsCpuMs(pid: number): number {
-  const [, , , , , , , , , , utime = 0, stime = 0] = statOf(pid)
-  return (utime + stime) * TICK_MS
-}
-
 /** CPU time of a process's first thread, ms, with nanosecond precision (`/proc/PID/schedstat`). */
 export function processCpuMs(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
