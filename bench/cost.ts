@@ -1,39 +1,28 @@
-import { EXAMPLE_KEYS, startAws } from '../stand-ins/aws.ts'
-import { startLambda } from '../stand-ins/lambda.ts'
-import { APP, type BenchServer, benchServer, REAPER, threadsCpuMs } from './server.ts'
-import { brief } from './statistics.ts'
+import { MEMORY_MB } from '../infra/limits.ts'
+import type { Cloud } from './cloud.ts'
+import { NOTHING_TO_REAP } from './lambda.ts'
+import { functionCost, PRICE, SWEEPS_A_MONTH } from './prices.ts'
+import { median } from './statistics.ts'
 import type { Table } from './table.ts'
-import { serveTls } from './tls.ts'
+import { type RunCase, underShare } from './under-share.ts'
 
-export const MINUTES = 43_200
-const SWEEPS = 40
+const SWEEPS = 30
 const SESSIONS = 50
-const MEMORY_MB = 128
-/** A function with this much memory gets one vCPU. With less memory it gets a proportional share. */
-const VCPU_MB = 1_769
-/** An assumption, ms: one round trip to an AWS API in the region, and one more for TLS. */
-const AWS_REQUEST_MS = 20
 
-/** List prices of us-east-1 in USD, without free tiers. */
-export const PRICE = {
-  metricMonth: 0.3,
-  alarmMonth: 0.1,
-  putRequest: 0.01 / 1_000,
-  functionRequest: 0.2 / 1_000_000,
-  /** For arm64. */
-  functionGbSecond: 0.0000133334,
-  logGb: 0.5,
+const HEAD = {
+  title: 'USD a month for one target that is swept each minute, at list prices of us-east-1',
+  columns: ['', 'full, PutMetricData', 'essential, log lines'],
 }
 
 /** What the function does in one minute. */
 type Minute = { metrics: number; puts: number; logBytes: number; billedMs: number }
 
 /** The cost of one target in a month, computed from what the built function does in a minute. */
-export async function cost(): Promise<Table> {
-  const db = await benchServer({})
-  try {
-    const full = await measure(db, {})
-    const essential = await measure(db, {
+export function cost(): Promise<Table> {
+  return underShare(HEAD, SESSIONS + 50, async (cloud, run) => {
+    await cloud.db.hold(SESSIONS)
+    const full = await measure(cloud, run, {})
+    const essential = await measure(cloud, run, {
       SLOTKEEPER_METRICS: 'emf',
       SLOTKEEPER_METRIC_SET: 'essential',
     })
@@ -49,75 +38,38 @@ export async function cost(): Promise<Table> {
     const parts: [string, (option: (typeof options)[number]) => number][] = [
       ['metrics', ({ minute }) => minute.metrics * PRICE.metricMonth],
       ['alarms', ({ alarms }) => alarms * PRICE.alarmMonth],
-      ['PutMetricData', ({ minute }) => MINUTES * minute.puts * PRICE.putRequest],
-      ['function', ({ minute }) => functionCost(minute)],
-      ['log', ({ minute }) => (MINUTES * minute.logBytes * PRICE.logGb) / 1e9],
+      ['PutMetricData', ({ minute }) => SWEEPS_A_MONTH * minute.puts * PRICE.putRequest],
+      ['function', ({ minute }) => functionCost(minute.billedMs, MEMORY_MB)],
+      ['log', ({ minute }) => (SWEEPS_A_MONTH * minute.logBytes * PRICE.logGb) / 1e9],
     ]
     return {
-      title: `USD a month for one target that is swept each minute, at list prices of us-east-1. Measured in a minute with nothing to reap and ${SESSIONS} sessions: ${told(full)}; essential: ${told(essential)}. Billed time: the CPU time, at ${MEMORY_MB} MB's share of a vCPU, and ${AWS_REQUEST_MS} ms for each request to AWS`,
-      columns: ['', 'full, PutMetricData', 'essential, log lines'],
+      ...HEAD,
+      title: `${HEAD.title}. Measured in a minute with nothing to reap and ${SESSIONS} sessions: ${told(full)}; essential: ${told(essential)}. Billed time: the median of ${SWEEPS - 1} warm sweeps at ${MEMORY_MB} MB's share of a processor, with the network of the table of the function`,
       rows: [
         ...parts.map(([name, of]) => row(name, of)),
         row('**together**', (option) => parts.reduce((sum, [, of]) => sum + of(option), 0)),
       ],
     }
-  } finally {
-    await db.stop()
-  }
-}
-
-function functionCost({ billedMs }: Minute): number {
-  const gbSeconds = (billedMs / 1000) * (MEMORY_MB / 1024)
-  return MINUTES * (PRICE.functionRequest + gbSeconds * PRICE.functionGbSecond)
+  })
 }
 
 function told({ metrics, logBytes, billedMs }: Minute): string {
-  return `${metrics} metrics, ${Math.round(logBytes)} bytes of log, ${Math.round(billedMs)} ms billed`
+  return `${metrics} metrics, ${Math.round(logBytes)} bytes of log, ${billedMs} ms billed`
 }
 
-async function measure(db: BenchServer, options: Record<string, string>): Promise<Minute> {
-  const { user: username, password } = REAPER
-  const aws = await startAws({ bench: JSON.stringify({ username, password }) })
-  const held = await db.hold(SESSIONS)
-  const lambda = await startLambda({
-    bundle: 'dist/lambda',
-    bootstrap: 'dist/bootstrap.mjs',
-    timeoutMs: 30_000,
-    environment: {
-      ...EXAMPLE_KEYS,
-      ...options,
-      AWS_ENDPOINT_URL: aws.url,
-      SLOTKEEPER_TARGET: 'bench',
-      SLOTKEEPER_MODE: 'reap',
-      SLOTKEEPER_POLICY: JSON.stringify({
-        scope: { users: [APP.user] },
-        rules: [{ name: 'old', state: 'idle', olderThan: '24h' }],
-      }),
-      SLOTKEEPER_SECRET_ARN: 'bench',
-      SLOTKEEPER_HOST: 'localhost',
-      SLOTKEEPER_PORT: String(db.address.port),
-      SLOTKEEPER_CA_FILE: await serveTls(db.admin),
-    },
-  })
-  try {
-    const cpuMs = () => threadsCpuMs(lambda.pid as number)
-    let startedWith = 0
-    for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
-      const { ok, payload } = await lambda.invoke({})
-      if (!ok) throw new Error(JSON.stringify(payload))
-      if (sweep === 0) startedWith = cpuMs()
-    }
-    const sweepCpuMs = (cpuMs() - startedWith) / (SWEEPS - 1)
-    const logged = lambda.lines.filter((line) => line.startsWith('{')).join('\n').length
-    const puts = aws.puts.length / SWEEPS
-    const metrics = aws.puts.at(-1)?.MetricData.length ?? metricsOf(lambda.lines)
-    const share = MEMORY_MB / VCPU_MB
-    const billedMs = brief(sweepCpuMs / share + puts * AWS_REQUEST_MS)
-    return { metrics, puts, logBytes: logged / SWEEPS, billedMs }
-  } finally {
-    await lambda.stop()
-    await held.release()
-    await aws.close()
+async function measure(
+  { aws }: Cloud,
+  run: RunCase,
+  options: Record<string, string>,
+): Promise<Minute> {
+  const before = aws.puts.length
+  const { warmMs, lines } = await run({ ...NOTHING_TO_REAP, ...options }, MEMORY_MB, SWEEPS - 1)
+  const puts = aws.puts.slice(before)
+  return {
+    metrics: puts.at(-1)?.MetricData.length ?? metricsOf(lines),
+    puts: puts.length / SWEEPS,
+    logBytes: lines.filter((line) => line.startsWith('{')).join('\n').length / SWEEPS,
+    billedMs: Math.ceil(median(warmMs)),
   }
 }
 

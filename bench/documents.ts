@@ -3,6 +3,7 @@ export const DOCUMENTS = {
   reap: 'docs/speed.md',
   quiet: 'docs/speed.md',
   start: 'docs/speed.md',
+  lambda: 'docs/operations.md',
   scale: 'docs/speed.md',
   profile: 'docs/speed.md',
   wrongful: 'docs/safety.md',

@@ -1,43 +1,80 @@
-// Measures again what the documents say about speed and safety: npm run bench, or npm run bench -- NAME.
-// It prints each table, saves it as JSON in results/, and writes it into the document that has its marks.
-import { readFileSync, writeFileSync } from 'node:fs'
+// Measures again what the documents say about speed, safety and cost: npm run bench, or
+// npm run bench -- NAME. It prints each table with the speed of the machine before and after it. With
+// --publish, it also writes a table that was measured on a quiet machine into results/ and the documents.
 import { fileURLToPath } from 'node:url'
-import { cost } from './cost.ts'
-import { type BenchName, DOCUMENTS } from './documents.ts'
-import { profile } from './profile.ts'
-import { quiet } from './quiet.ts'
-import { reap } from './reap.ts'
-import { scale } from './scale.ts'
-import { start } from './start.ts'
-import { dated, markdown, quote, type Table } from './table.ts'
-import { wrongful } from './wrongful.ts'
+import { Argument, Command, CommanderError } from 'commander'
+import type { BenchName } from './documents.ts'
+import { noiseOf, publication } from './noise.ts'
+import { publish } from './publish.ts'
+import { startReference } from './reference.ts'
+import { dated, markdown, type Table } from './table.ts'
 
+const EXIT_NOT_PUBLISHED = 1
+const EXIT_USAGE = 2
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+/** Each is loaded only if it is asked for. */
 const benches: Record<BenchName, () => Promise<Table>> = {
-  reap,
-  quiet,
-  start,
-  profile,
-  cost,
-  scale,
-  wrongful,
+  reap: async () => (await import('./reap.ts')).reap(),
+  quiet: async () => (await import('./quiet.ts')).quiet(),
+  start: async () => (await import('./start.ts')).start(),
+  lambda: async () => (await import('./lambda.ts')).lambda(),
+  profile: async () => (await import('./profile.ts')).profile(),
+  cost: async () => (await import('./cost.ts')).cost(),
+  scale: async () => (await import('./scale.ts')).scale(),
+  wrongful: async () => (await import('./wrongful.ts')).wrongful(),
 }
+const NAMES = Object.keys(benches) as BenchName[]
 
-const file = (name: string) => fileURLToPath(new URL(name, import.meta.url))
-
-const asked = process.argv.slice(2)
-const unknown = asked.find((name) => !(name in benches))
-if (unknown !== undefined) {
-  process.stderr.write(
-    `bench: unknown benchmark "${unknown}"; expected ${Object.keys(benches).join(', ')}\n`,
+const program = new Command('bench')
+  .description('Measures what the documents say about speed, safety and cost.')
+  .addArgument(new Argument('[names...]', 'the tables to measure (default: all)').choices(NAMES))
+  .option(
+    '--publish',
+    'write the tables into bench/results and the documents, unless they are noisy',
   )
-  process.exit(2)
+  .exitOverride()
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 success; 1 failed, or a table was to be published and was not; 2 wrong usage.',
+  )
+  .action(measure)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error
+  // Commander has already printed its own line. It throws for --help too.
+  process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE
 }
-for (const [name, measure] of Object.entries(benches)) {
-  if (asked.length > 0 && !asked.includes(name)) continue
-  const result = dated(await measure())
-  const table = markdown(result)
-  process.stdout.write(`\n${table}\n`)
-  writeFileSync(file(`results/${name}.json`), `${JSON.stringify(result, null, 2)}\n`)
-  const document = file(`../${DOCUMENTS[name as BenchName]}`)
-  writeFileSync(document, quote(readFileSync(document, 'utf8'), name, table))
+
+async function measure(names: BenchName[], options: { publish?: true }): Promise<void> {
+  const reference = await startReference()
+  try {
+    for (const name of NAMES) {
+      if (names.length > 0 && !names.includes(name)) continue
+      const said = await measureOne(name, options.publish === true, reference)
+      if (options.publish && said !== 'published') process.exitCode = EXIT_NOT_PUBLISHED
+    }
+  } finally {
+    await reference.stop()
+  }
+}
+
+async function measureOne(
+  name: BenchName,
+  asked: boolean,
+  reference: Awaited<ReturnType<typeof startReference>>,
+): Promise<string> {
+  const before = await reference.measure()
+  const started = performance.now()
+  const table = await benches[name]()
+  const seconds = Math.round((performance.now() - started) / 1000)
+  const after = await reference.measure()
+  const result = dated(table, { before, after })
+  const noise = noiseOf(before, after, table.floorsMs)
+  const { publish: mayPublish, said } = publication(asked, noise, table.flaw)
+  if (mayPublish) publish(ROOT, name, result)
+  process.stdout.write(`\n${markdown(result)}\n\n${name}, measured in ${seconds} s: ${said}\n`)
+  return said
 }

@@ -25,7 +25,8 @@ export async function profile(): Promise<Table> {
   try {
     const held = await db.hold(CROWD)
     const warm = await profileWarm(db)
-    await held.release()
+    await held.drop()
+    await db.untilNoneIsLeft()
     return {
       title: `Where one warm sweep of ${CROWD} sessions (mean of ${SWEEPS}) and one cold start with its first sweep (mean of ${STARTS}, Node.js 24) spend their time. The profiler itself takes some of it`,
       columns: ['', 'part', 'ms', '%'],

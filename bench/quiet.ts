@@ -4,7 +4,7 @@ import { type SweepResult, sweep } from '../lambda/sweep.ts'
 import { startProxy } from '../stand-ins/proxy.ts'
 import { policy } from '../test/support/session.ts'
 import { type BenchServer, benchServer, processCpuMs, REAPER } from './server.ts'
-import { brief, median, ratio } from './statistics.ts'
+import { brief, median, pairedRatio, spread } from './statistics.ts'
 import type { Table } from './table.ts'
 
 const CROWDS = [50, 500, 5000]
@@ -29,13 +29,14 @@ export async function quiet(): Promise<Table> {
     for (const crowd of CROWDS) {
       const held = await db.hold(crowd)
       rows.push(...(await measureCrowd(db, crowd)))
-      await held.release()
+      await held.drop()
+      await db.untilNoneIsLeft()
     }
   } finally {
     await db.stop()
   }
   return {
-    title: `A sweep with nothing to reap, over the kept connection; median of ${REPEATS}`,
+    title: `A sweep with nothing to reap, over the kept connection; median (quartiles) of ${REPEATS} rounds; the ratio is the median of the ratios of each round`,
     columns: [
       'sessions',
       '',
@@ -69,21 +70,24 @@ async function measureCrowd(db: BenchServer, crowd: number): Promise<Table['rows
       [{ pid: number }],
     ]
     const ownPid = (await look(gate)).snapshot.ownPid
-    const [count, swept] = (await sideBySide([
+    const [count = [], swept = []] = await sideBySide([
       { backend: pid, act: () => link.query(COUNT, QUERY_MS) },
       { backend: ownPid, act: () => look(gate) },
-    ])) as [Cost, Cost]
+    ])
     await look(gateThrough)
     Object.assign(traffic, { trips: 0, bytes: 0 })
     await look(gateThrough)
-    const row = (name: string, { ms, serverMs, functionMs }: Cost) => [
-      crowd,
-      name,
-      brief(ms),
-      ratio(ms, count.ms),
-      brief(serverMs),
-      brief(functionMs),
-    ]
+    const row = (name: string, costs: Cost[]) => {
+      const of = (field: keyof Cost, list = costs) => list.map((cost) => cost[field])
+      return [
+        crowd,
+        name,
+        spread(of('ms')),
+        pairedRatio(of('ms'), of('ms', count)),
+        brief(median(of('serverMs'))),
+        brief(median(of('functionMs'))),
+      ]
+    }
     return [
       [...row('`SELECT count(*)`', count), 1, '-'],
       [...row('**a sweep**', swept), traffic.trips, traffic.bytes],
@@ -101,16 +105,13 @@ export function look(gate: Gate): Promise<SweepResult> {
 }
 
 /** The actions take turns, so that other load on the machine affects all of them alike. */
-async function sideBySide(doings: Doing[]): Promise<Cost[]> {
+async function sideBySide(doings: Doing[]): Promise<Cost[][]> {
   for (let round = 0; round < WARM_UP; round += 1) for (const { act } of doings) await act()
   const samples = doings.map((): Cost[] => [])
   for (let round = 0; round < REPEATS; round += 1) {
     for (const [index, doing] of doings.entries()) samples[index]?.push(await costOf(doing))
   }
-  return samples.map((list) => {
-    const of = (field: keyof Cost) => median(list.map((sample) => sample[field]))
-    return { ms: of('ms'), serverMs: of('serverMs'), functionMs: of('functionMs') }
-  })
+  return samples
 }
 
 async function costOf({ backend, act }: Doing): Promise<Cost> {

@@ -1,159 +1,115 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import ServerlessClient from 'serverless-postgres'
-import { deadlineIn, SWEEP_MS } from '../lambda/postgres/gate.ts'
-import { sweep } from '../lambda/sweep.ts'
-import { policy } from '../test/support/session.ts'
-import { APP, APPLICATION, type BenchServer, benchServer } from './server.ts'
-import { brief, median, ratio } from './statistics.ts'
+import { cron, driver, type Prepare, psql, serverless, slotkeeper } from './reapers.ts'
+import { type BenchServer, benchServer, processCpuMs } from './server.ts'
+import { brief, median, pairedRatio, spread } from './statistics.ts'
 import type { Table } from './table.ts'
-import { postgresTools, run } from './tools.ts'
 
-const CROWDS = [10, 100, 1000, 2000]
-const REPEATS = 3
-const CRON_SCRIPT = fileURLToPath(new URL('cron-reaper.sh', import.meta.url))
+/** How many sessions are ended, and in how many rounds. The first round of each does not count. */
+const CROWDS: { crowd: number; rounds: number }[] = [
+  { crowd: 10, rounds: 21 },
+  { crowd: 100, rounds: 15 },
+  { crowd: 500, rounds: 9 },
+  { crowd: 1000, rounds: 7 },
+  { crowd: 2000, rounds: 5 },
+  { crowd: 5000, rounds: 3 },
+]
+/** The methods, and the largest crowd that each one gets: some are only there to compare, and take long. */
+const METHODS: { name: string; prepare: Prepare; upTo: number }[] = [
+  { name: 'one statement, warm psql (the floor)', prepare: psql, upTo: 5000 },
+  { name: 'one statement, warm `pg`', prepare: driver, upTo: 2000 },
+  { name: '**Slotkeeper, warm**', prepare: slotkeeper, upTo: 5000 },
+  { name: 'serverless-postgres, warm', prepare: serverless, upTo: 1000 },
+  { name: 'the cron script, with a new psql each time', prepare: cron, upTo: 1000 },
+]
 
-/** A method of reaping, ready to run. Only `reap` is measured. */
-type Method = { reap(): Promise<unknown>; end(): Promise<unknown> }
-
-const methods: Record<string, (db: BenchServer) => Promise<Method>> = {
-  'one statement, warm psql (the floor)': floor,
-  '**Slotkeeper, warm**': slotkeeper,
-  'serverless-postgres, warm': serverless,
-  'the cron script, with a new psql each time': cron,
+/** One reap: until the first and the last client saw its socket close, ms; and CPU times, ms. */
+type Sample = {
+  ms: number
+  firstMs: number
+  backendMs: number
+  clientsMs: number
+  passes: number
 }
 
-/** The time and the server's CPU time until N idle sessions are gone, for each method. */
+/** The time until N idle sessions are gone, for each method. */
 export async function reap(): Promise<Table> {
-  const db = await benchServer({ max_connections: String(Math.max(...CROWDS) + 50) })
+  const most = Math.max(...CROWDS.map(({ crowd }) => crowd))
+  const db = await benchServer({ max_connections: String(most + 50) })
   const rows: Table['rows'] = []
+  const floorsMs: number[] = []
   try {
-    for (const crowd of CROWDS) {
-      const measured = await measureAll(db, crowd)
-      const [base] = measured
-      for (const { name, ms, cpuMs } of measured) {
-        rows.push([crowd, name, brief(ms), ratio(ms, base?.ms ?? 0), Math.round(cpuMs)])
-      }
+    for (const { crowd, rounds } of CROWDS) {
+      const measured = await measureAll(db, crowd, rounds)
+      const floors = measured[0]?.samples ?? []
+      floorsMs.push(median(floors.map(({ ms }) => ms)) / crowd)
+      for (const { name, samples } of measured) rows.push(row(crowd, name, samples, floors))
     }
   } finally {
     await db.stop()
   }
+  const rounds = CROWDS.map(({ rounds }) => rounds).join(', ')
   return {
-    title: `Reaping N idle sessions, until none is left in \`pg_stat_activity\`; median of ${REPEATS}`,
-    columns: ['N', 'method', 'ms', 'ratio to the floor', 'server CPU, ms'],
+    title: `Reaping N idle sessions, until the last client has seen its socket close; median (quartiles) of ${rounds} rounds; the ratio is the median of the ratios of each round`,
+    columns: [
+      'N',
+      'method',
+      'ms',
+      'ratio to the floor',
+      'first one gone, ms',
+      "CPU of the method's server process, ms",
+      "the clients' CPU, ms",
+    ],
     rows,
+    floorsMs,
   }
+}
+
+function row(crowd: number, name: string, samples: Sample[], floors: Sample[]) {
+  const of = (field: keyof Sample, list = samples) => list.map((sample) => sample[field])
+  const passes = Math.max(...of('passes'))
+  const backendMs = median(of('backendMs'))
+  return [
+    crowd,
+    passes > 1 ? `${name}, in ${passes} passes` : name,
+    spread(of('ms')),
+    pairedRatio(of('ms'), of('ms', floors)),
+    spread(of('firstMs')),
+    Number.isNaN(backendMs) ? '-' : brief(backendMs),
+    brief(median(of('clientsMs'))),
+  ]
 }
 
 /**
- * The methods take turns, so that other load on the machine affects all of them alike. The first round
- * does not count.
+ * The methods take turns, so that other load on the machine affects all of them alike, and each round begins
+ * with another one.
  */
-async function measureAll(db: BenchServer, crowd: number) {
-  const samples = new Map(Object.keys(methods).map((name) => [name, [] as [number, number][]]))
-  for (let round = 0; round <= REPEATS; round += 1) {
-    for (const [name, prepare] of Object.entries(methods)) {
-      const sample = await measureOnce(db, crowd, prepare)
-      if (round > 0) samples.get(name)?.push(sample)
+async function measureAll(db: BenchServer, crowd: number, rounds: number) {
+  const measured = METHODS.filter(({ upTo }) => crowd <= upTo).map((method) => ({
+    ...method,
+    samples: [] as Sample[],
+  }))
+  for (let round = 0; round <= rounds; round += 1) {
+    const begin = round % measured.length
+    for (const method of [...measured.slice(begin), ...measured.slice(0, begin)]) {
+      const sample = await reapOnce(db, crowd, method.prepare)
+      if (round > 0) method.samples.push(sample)
     }
   }
-  return [...samples].map(([name, taken]) => ({
-    name,
-    ms: median(taken.map(([ms]) => ms)),
-    cpuMs: median(taken.map(([, cpuMs]) => cpuMs)),
-  }))
+  return measured
 }
 
-async function measureOnce(
-  db: BenchServer,
-  crowd: number,
-  prepare: (db: BenchServer) => Promise<Method>,
-): Promise<[ms: number, cpuMs: number]> {
+/** Opens idle sessions and ends them. Nothing else asks the server anything meanwhile. */
+export async function reapOnce(db: BenchServer, crowd: number, prepare: Prepare): Promise<Sample> {
   const held = await db.hold(crowd)
-  const method = await prepare(db)
-  const others = (await db.countApp()) - crowd
-  const cpuBefore = db.cpuMs()
-  const started = performance.now()
-  const reaping = method.reap()
-  await held.closed
-  while ((await db.countApp()) > others);
-  const ms = performance.now() - started
-  await reaping
-  const cpuMs = db.cpuMs() - cpuBefore
-  await method.end()
-  await held.release()
-  return [ms, cpuMs]
-}
-
-const superuser = ({ server, address }: BenchServer) => ({
-  PGHOST: address.host,
-  PGPORT: String(address.port),
-  PGUSER: 'postgres',
-  PGPASSWORD: server.password,
-  PGDATABASE: 'postgres',
-})
-
-async function floor(db: BenchServer): Promise<Method> {
-  const psql = spawn(`${postgresTools()}/psql`, ['-XAtq'], {
-    env: { ...process.env, ...superuser(db) },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  const lines = createInterface({ input: psql.stdout })
-  const say = async (sql: string) => {
-    const answered = once(lines, 'line')
-    psql.stdin.write(`${sql}\n`)
-    await answered
-  }
-  await say('select count(*) from pg_stat_activity;')
-  return {
-    reap: () =>
-      say(
-        `select pg_terminate_backend(pid) from pg_stat_activity where usename = '${APP.user}' and state = 'idle';`,
-      ),
-    async end() {
-      psql.stdin.end()
-      await once(psql, 'exit')
-    },
-  }
-}
-
-async function slotkeeper(db: BenchServer): Promise<Method> {
-  const gate = db.gate()
-  const rules = policy({
-    scope: { users: [APP.user] },
-    rules: [{ name: 'now', state: 'idle', olderThan: '0s' }],
-  })
-  const once = (mode: 'reap' | 'observe') =>
-    sweep(gate, { target: 'bench', policy: rules, mode }, deadlineIn(SWEEP_MS))
-  await once('observe')
-  // A sweep stops signalling before its time is up. On a slow server the next sweep ends the rest.
-  const all = async () => {
-    while ((await once('reap')).report.spared.budget > 0);
-  }
-  return { reap: all, end: () => gate.close() }
-}
-
-async function serverless({ address }: BenchServer): Promise<Method> {
-  const client = new ServerlessClient({
-    ...address,
-    ...APP,
-    application_name: APPLICATION,
-    maxConnections: 1,
-    connUtilization: 0.001,
-    minConnectionIdleTimeSec: 0.001,
-  })
-  await client.connect()
-  return { reap: () => client.clean(), end: () => client.end() }
-}
-
-async function cron(db: BenchServer): Promise<Method> {
-  const env = {
-    ...superuser(db),
-    AGE: '30 s',
-    CROWD: '5',
-    PATH: `${postgresTools()}:${process.env.PATH}`,
-  }
-  return { reap: () => run('sh', [CRON_SCRIPT], env), end: async () => undefined }
+  const { reap, end, backend } = await prepare(db)
+  const cpuMs = () => (backend === undefined ? Number.NaN : processCpuMs(backend))
+  const cpuBefore = cpuMs()
+  const started = process.hrtime.bigint()
+  const reaping = reap()
+  const { firstNs, lastNs, cpuMs: clientsMs } = await held.closed
+  const passes = await reaping
+  const backendMs = cpuMs() - cpuBefore
+  await end()
+  await db.untilNoneIsLeft()
+  const sinceStartMs = (ns: string) => Number(BigInt(ns) - started) / 1e6
+  return { ms: sinceStartMs(lastNs), firstMs: sinceStartMs(firstNs), backendMs, clientsMs, passes }
 }

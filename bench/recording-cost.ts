@@ -1,7 +1,7 @@
 import { writeFrame } from '../lambda/core/recording.ts'
 import type { Session } from '../lambda/core/session.ts'
 import { session, snapshot } from '../test/support/session.ts'
-import { MINUTES, PRICE } from './cost.ts'
+import { PRICE, SWEEPS_A_MONTH } from './prices.ts'
 
 /** What CloudWatch Logs adds to each event when it counts the bytes that are ingested. */
 const EVENT_BYTES = 26
@@ -26,7 +26,7 @@ export function recordingCost(sessions: number): RecordingCost {
   )
   const lines = writeFrame({ target: 'shop', snapshot: seen, reaped: new Set() })
   const bytes = lines.reduce((sum, line) => sum + Buffer.byteLength(`${line}\n`) + EVENT_BYTES, 0)
-  const usdMonth = (MINUTES * bytes * PRICE.logGb) / 1e9
+  const usdMonth = (SWEEPS_A_MONTH * bytes * PRICE.logGb) / 1e9
   return { sessions, events: lines.length, bytes, usdMonth }
 }
 

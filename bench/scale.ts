@@ -3,7 +3,7 @@ import type { PolicyInput } from '../lambda/core/policy.ts'
 import { makeReport } from '../lambda/core/report.ts'
 import type { Session } from '../lambda/core/session.ts'
 import { policy, session, snapshot } from '../test/support/session.ts'
-import { brief, median } from './statistics.ts'
+import { brief, median, spread } from './statistics.ts'
 import type { Table } from './table.ts'
 
 const CROWDS = [1_000, 10_000]
@@ -46,7 +46,7 @@ export async function scale(): Promise<Table> {
     }
   }
   return {
-    title: `Deciding on simulated snapshots; median of ${REPEATS}`,
+    title: `Deciding on simulated snapshots; median (quartiles) of ${REPEATS} rounds`,
     columns: ['policy', 'sessions', 'pools', 'ms', 'us a session', 'memory, MiB'],
     rows,
   }
@@ -79,7 +79,7 @@ function measure(input: PolicyInput, crowd: number, pools: number): (string | nu
   }
   const ms = median(times)
   const shown = Math.min(pools, crowd)
-  return [crowd, shown, brief(ms), brief((ms / crowd) * 1000), brief(median(memory))]
+  return [crowd, shown, spread(times), brief((ms / crowd) * 1000), brief(median(memory))]
 }
 
 function sessionOf(pool: number): Session {

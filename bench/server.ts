@@ -1,22 +1,18 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { readFileSync } from 'node:fs'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
 import { createGate, type Gate } from '../lambda/postgres/gate.ts'
 import { startPostgres } from '../stand-ins/postgres.ts'
 import { trust } from '../test/support/trust.ts'
+import { type Held, startHolder } from './holder.ts'
 
-const SESSIONS = fileURLToPath(new URL('sessions.ts', import.meta.url))
 const PASSWORD = 'a password for the bench'
 
 export const APP = { user: 'shop_app', password: PASSWORD }
 export const REAPER = { user: 'slotkeeper', password: PASSWORD }
 export const APPLICATION = 'bench'
 
-/** Idle sessions of the application, which a separate process holds. */
-export type Held = { closed: Promise<unknown>; release(): Promise<void> }
+const PAUSE_MS = 5
 
 /** A disposable server with the roles of an application and of the reaper. */
 export async function benchServer(settings: Record<string, string>) {
@@ -39,28 +35,24 @@ export async function benchServer(settings: Record<string, string>) {
     return rows[0]?.n ?? 0
   }
 
+  const holder = startHolder(server, APP.user, APPLICATION)
+
   return {
     server,
     admin,
     address,
-    countApp,
     gate: (): Gate => createGate(async () => ({ ...address, ...REAPER }), false),
 
-    async hold(count: number): Promise<Held> {
-      const child = spawn(
-        process.execPath,
-        ['--import', 'tsx', SESSIONS, host, String(port), APP.user, APPLICATION, String(count)],
-        { stdio: ['pipe', 'pipe', 'inherit'] },
-      )
-      const lines = createInterface({ input: child.stdout })
-      await once(lines, 'line')
-      return { closed: once(lines, 'line'), release: () => end(child, countApp) }
+    /** Idle sessions of the application. */
+    hold: (count: number): Promise<Held> => holder.hold(count),
+
+    /** Waits until no session of the application is left. Nothing may be measured meanwhile. */
+    async untilNoneIsLeft(): Promise<void> {
+      while ((await countApp()) > 0) await pause(PAUSE_MS)
     },
 
-    /** CPU time of the server's processes so far, including those that have ended, ms. */
-    cpuMs: () => serverCpuMs(server.process.pid as number),
-
     async stop() {
+      await holder.stop()
       await admin.end()
       await server.stop()
     },
@@ -68,44 +60,6 @@ export async function benchServer(settings: Record<string, string>) {
 }
 
 export type BenchServer = Awaited<ReturnType<typeof benchServer>>
-
-async function end(child: ChildProcess, countApp: () => Promise<number>): Promise<void> {
-  child.stdin?.end()
-  await once(child, 'exit')
-  while ((await countApp()) > 0);
-}
-
-const TICK_MS = 10
-
-/** The fields of `/proc/PID/stat`, beginning with the fourth (proc(5)). */
-function statOf(pid: string | number): number[] {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  return text
-    .replace(/^.*\) . /, '')
-    .split(' ')
-    .map(Number)
-}
-
-/** CPU time of a process with all its threads, ms, to the nearest 10 ms. */
-export function threadsCpuMs(pid: number): number {
-  const [, , , , , , , , , , utime = 0, stime = 0] = statOf(pid)
-  return (utime + stime) * TICK_MS
-}
-
-function serverCpuMs(postmaster: number): number {
-  const [, , , , , , , , , , , , ofEndedUser = 0, ofEndedSystem = 0] = statOf(postmaster)
-  let cpuMs = threadsCpuMs(postmaster) + (ofEndedUser + ofEndedSystem) * TICK_MS
-  for (const pid of readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)) {
-    try {
-      if (statOf(pid)[0] === postmaster) cpuMs += threadsCpuMs(pid)
-    } catch {
-      // It has ended since it was listed, and now counts among the ended children.
-    }
-  }
-  return cpuMs
-}
 
 /** CPU time of a process's first thread, ms, with nanosecond precision (`/proc/PID/schedstat`). */
 export function processCpuMs(pid: number): number {

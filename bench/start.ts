@@ -6,7 +6,7 @@ import { Client } from 'pg'
 import { EXAMPLE_KEYS, startAws } from '../stand-ins/aws.ts'
 import { type Lambda, startLambda } from '../stand-ins/lambda.ts'
 import { type BenchServer, benchServer, REAPER } from './server.ts'
-import { brief, median, ratio } from './statistics.ts'
+import { median, pairedRatio, spread } from './statistics.ts'
 import type { Table } from './table.ts'
 import { serveTls } from './tls.ts'
 
@@ -38,19 +38,23 @@ export async function start(): Promise<Table> {
         starts.push(second)
       }
     }
-    const of = (all: Start[], field: keyof Start) => median(all.map((one) => one[field]))
-    const connectMs = await connectBare(db, caFile)
+    const of = (all: Start[], field: keyof Start) => all.map((one) => one[field])
+    const connects = await connectBare(db, caFile)
     const base = of(emptyStarts, 'readyMs')
-    const row = (name: string, ms: number) => [name, brief(ms), ratio(ms, base)]
+    const row = (name: string, samples: number[]) => [
+      name,
+      spread(samples),
+      pairedRatio(samples, base),
+    ]
     return {
-      title: `A cold start on Node.js 24, and a sweep with TLS, secret and metrics; median of ${REPEATS}. The bundle is ${bundleKb()} kB of JavaScript; the process's memory peaks at ${Math.round(of(starts, 'peakMib'))} MiB (an empty handler's at ${Math.round(of(emptyStarts, 'peakMib'))}), after ${SWEEPS} sweeps`,
+      title: `A cold start on Node.js 24, and a sweep with TLS, secret and metrics; median (quartiles) of ${REPEATS} rounds; the ratio is the median of the ratios of each round. The bundle is ${bundleKb()} kB of JavaScript; the process's memory peaks at ${Math.round(median(of(starts, 'peakMib')))} MiB (an empty handler's at ${Math.round(median(of(emptyStarts, 'peakMib')))}), after ${SWEEPS} sweeps`,
       columns: ['from the start of the process', 'ms', 'ratio to an empty handler'],
       rows: [
         row('empty handler, to its first `next`', base),
         row('Slotkeeper, to its first `next`', of(starts, 'readyMs')),
         row('empty handler, to the end of its first invocation', of(emptyStarts, 'doneMs')),
         row('Slotkeeper, to the end of its first sweep', of(starts, 'doneMs')),
-        row('a bare `pg` connection with TLS, in a running process', connectMs),
+        row('a bare `pg` connection with TLS, in a running process', connects),
       ],
     }
   } finally {
@@ -116,7 +120,7 @@ export async function invoke(lambda: Lambda): Promise<void> {
   if (!ok) throw new Error(JSON.stringify(payload))
 }
 
-async function connectBare({ address }: BenchServer, caFile: string): Promise<number> {
+async function connectBare({ address }: BenchServer, caFile: string): Promise<number[]> {
   const ssl = { ca: readFileSync(caFile, 'utf8') }
   const samples: number[] = []
   for (let round = 0; round <= REPEATS; round += 1) {
@@ -126,7 +130,7 @@ async function connectBare({ address }: BenchServer, caFile: string): Promise<nu
     if (round > 0) samples.push(performance.now() - started)
     await client.end()
   }
-  return median(samples)
+  return samples
 }
 
 function bundleKb(): number {

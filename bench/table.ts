@@ -1,23 +1,44 @@
 import { cpus, totalmem } from 'node:os'
+import { type Reference, referenceLine } from './noise.ts'
+
+type Cells = { title: string; columns: string[]; rows: (string | number)[][] }
 
 /** The result of one benchmark. */
-export type Table = { title: string; columns: string[]; rows: (string | number)[][] }
+export type Table = Cells & {
+  /** The bare statement in this table: ms for each session that it ended. */
+  floorsMs?: number[]
+  /** Why the table must not be published, whatever the machine. */
+  flaw?: string
+}
 
-/** A table, and when and where it was measured. */
-export type Result = Table & { date: string; machine: string }
+/**
+ * A table, when and where it was measured, and the speed of the machine before and after it. Only the tables
+ * from before the bench took a reference have none.
+ */
+export type Result = Cells & {
+  date: string
+  machine: string
+  reference?: { before: Reference; after: Reference }
+}
 
-export function dated(table: Table): Result {
+export function dated(
+  { title, columns, rows }: Table,
+  reference: { before: Reference; after: Reference },
+): Result {
   const [cpu] = cpus()
   const gibibytes = Math.round(totalmem() / 2 ** 30)
   return {
-    ...table,
+    title,
+    columns,
+    rows,
+    reference,
     date: new Date().toISOString().slice(0, 10),
     machine: `${cpus().length} × ${cpu?.model.trim()}, ${gibibytes} GiB, Linux, Node.js ${process.versions.node}`,
   }
 }
 
 /** The table as the documents contain it. */
-export function markdown({ title, columns, rows, date, machine }: Result): string {
+export function markdown({ title, columns, rows, date, machine, reference }: Result): string {
   const line = (cells: (string | number)[]) => `| ${cells.join(' | ')} |`
   return [
     `${title} (${date}; ${machine}):`,
@@ -25,6 +46,7 @@ export function markdown({ title, columns, rows, date, machine }: Result): strin
     line(columns),
     line(columns.map((_, column) => (column === 0 ? '---' : '---:'))),
     ...rows.map(line),
+    ...(reference ? ['', referenceLine(reference.before, reference.after)] : []),
   ].join('\n')
 }
 

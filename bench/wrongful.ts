@@ -22,9 +22,9 @@ const GAP_MS = 600
 /** pgbench does not connect again, so its gaps exceed the rule's age only rarely. */
 const PGBENCH_GAP_MS = 525
 const CLIENTS = 64
-const FOR_MS = 15_000
-/** The number and the length of Slotkeeper's turns are chosen so that it reaps ten thousand sessions. */
-const TURNS = 8
+const FOR_MS = 10_000
+/** The number and the length of Slotkeeper's turns are chosen so that it reaps some five thousand sessions. */
+const TURNS = 4
 const TURN_MS = 4 * FOR_MS
 
 const CRON_SCRIPT = fileURLToPath(new URL('cron-reaper.sh', import.meta.url))

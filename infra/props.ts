@@ -180,8 +180,8 @@ export interface SessionReaperProps extends Placement {
   readonly reserveConcurrency?: boolean
   /**
    * The memory of the function in MB, from 128 to 10240. Lambda gives a function more CPU with more memory.
-   * @example 256
-   * @default 128
+   * @example 512
+   * @default 256
    */
   readonly memorySize?: number
   /**

@@ -13,16 +13,13 @@ import { refusal } from './checked.ts'
 import { ReaperDashboard } from './dashboard.ts'
 import { addressOf, admit, grantConnect } from './database.ts'
 import { BundledFunction } from './function.ts'
+import { MEMORY_MB, TIMEOUT_SECONDS } from './limits.ts'
 import { PrivateEndpoints } from './network.ts'
 import { propProblems } from './prop-problems.ts'
 import type { Auth, IamAuth, SecretAuth, SessionReaperProps } from './props.ts'
 import { ReaperRole } from './role.ts'
 import { NO_BACKLOG, SweepSchedule } from './schedule.ts'
 import { nameProblems, warnOfSecondSweep } from './second-sweep.ts'
-
-const MEMORY_MB = 128
-/** A sweep and its metrics take at most half a minute, and the next sweep starts after a minute. */
-const TIMEOUT = Duration.seconds(45)
 
 /**
  * Sweeps one PostgreSQL server every minute: a Lambda function with its schedule, alarms and a dashboard.
@@ -102,7 +99,7 @@ export class SessionReaper extends Construct implements IConnectable {
     return new BundledFunction(this, 'Sweep', {
       description: `Slotkeeper sweeps ${this.metrics.target}`,
       code,
-      timeout: TIMEOUT,
+      timeout: Duration.seconds(TIMEOUT_SECONDS),
       role: props.role,
       logGroup: props.logGroup,
       logRetention: props.logRetention,

@@ -16,7 +16,7 @@ import { logFrame, logSweep } from './sweep-log.ts'
 import { createTarget, type Target } from './target.ts'
 
 /** Time reserved at the end of the invocation for the metrics and the log, ms. */
-const PUBLISH_MS = 7_000
+export const PUBLISH_MS = 7_000
 
 /** What an execution environment keeps between its invocations. */
 type Started = { settings: Settings; target: Target }

@@ -7,8 +7,8 @@ import { takeSnapshot } from './postgres/snapshot.ts'
 /**
  * Less than `QUERY_MS`: the first query over a kept connection also tests whether the connection is alive.
  */
-const WARM_QUERY_MS = 3_000
-const QUERY_MS = 5_000
+export const WARM_QUERY_MS = 3_000
+export const QUERY_MS = 5_000
 /** The time to read the holders of locks and slots, ms. */
 export const HOLDERS_MS = 5_000
 

@@ -1,6 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { gunzipSync } from 'node:zlib'
 
 /** The example keys of AWS's own documentation, so they belong to no account. */
@@ -49,12 +50,16 @@ class Refusal extends Error {
   }
 }
 
-export async function startAws(secrets: Record<string, string>): Promise<Aws> {
+/** @param tls a certificate for `localhost` and its key, in PEM form; without it, the stand-in speaks plain HTTP */
+export async function startAws(
+  secrets: Record<string, string>,
+  tls?: { cert: Buffer; key: Buffer },
+): Promise<Aws> {
   const aws = { secrets: new Map(Object.entries(secrets)), secretReads: [], puts: [] } as Pick<
     Aws,
     'secrets' | 'secretReads' | 'puts'
   >
-  const server = createServer(async (request, response) => {
+  const serve: RequestListener = async (request, response) => {
     const protocol = request.headers['content-type'] ?? 'application/x-amz-json-1.1'
     const send = (status: number, body: object) => {
       response.writeHead(status, { 'content-type': protocol }).end(JSON.stringify(body))
@@ -68,12 +73,14 @@ export async function startAws(secrets: Record<string, string>): Promise<Aws> {
         error instanceof Refusal ? error : { type: 'InternalFailure', message: String(error) }
       send(error instanceof Refusal ? 400 : 500, { __type: type, message })
     }
-  }).listen(0, '127.0.0.1')
+  }
+  const server = tls ? createTlsServer(tls, serve) : createServer(serve)
+  server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as { port: number }
   return {
     ...aws,
-    url: `http://127.0.0.1:${port}`,
+    url: tls ? `https://localhost:${port}` : `http://127.0.0.1:${port}`,
     async close() {
       server.close()
       server.closeAllConnections()

@@ -16,9 +16,16 @@ export type Proxy = {
   close(): Promise<void>
 }
 
-export async function startProxy(to: Proxy['to']): Promise<Proxy> {
+/**
+ * @param tripMs the time of a round trip, at least, ms. All of it passes on the way to the server. A new
+ *   connection takes one more: here the client is connected at once, as no network lets it.
+ */
+export async function startProxy(to: Proxy['to'], tripMs = 0): Promise<Proxy> {
   const sockets = new Set<Socket>()
-  const listener = createServer((client) => relay(client, proxy, sockets)).listen(0, '127.0.0.1')
+  const listener = createServer((client) => relay(client, proxy, sockets, tripMs)).listen(
+    0,
+    '127.0.0.1',
+  )
   await once(listener, 'listening')
   const { port } = listener.address() as { port: number }
   const cut = () => {
@@ -39,7 +46,7 @@ export async function startProxy(to: Proxy['to']): Promise<Proxy> {
   return proxy
 }
 
-function relay(client: Socket, proxy: Proxy, sockets: Set<Socket>): void {
+function relay(client: Socket, proxy: Proxy, sockets: Set<Socket>, tripMs: number): void {
   const server = dial(proxy.to.port, proxy.to.host)
   let lost = false
   const cut = () => {
@@ -49,6 +56,8 @@ function relay(client: Socket, proxy: Proxy, sockets: Set<Socket>): void {
     }
   }
   const carry = (from: Socket, onto: Socket, name: 'client' | 'server') => {
+    const travel =
+      name === 'client' && tripMs > 0 ? delayed(tripMs) : (arrive: () => void) => arrive()
     sockets.add(from)
     from.on('data', async (chunk) => {
       from.pause()
@@ -56,12 +65,24 @@ function relay(client: Socket, proxy: Proxy, sockets: Set<Socket>): void {
       from.resume()
       lost ||= fate === 'lose'
       if (fate === 'cut') cut()
-      if (fate === 'pass') onto.write(chunk)
+      if (fate === 'pass') travel(() => onto.write(chunk))
     })
-    from.on('end', () => !lost && onto.end())
+    from.on('end', () => !lost && travel(() => onto.end()))
     // A reset on one side becomes a reset on the other side.
     from.on('error', () => !lost && onto.destroy())
   }
   carry(client, server, 'client')
   carry(server, client, 'server')
+}
+
+/** Lets everything on one way arrive later, in its order. The first arrival takes twice as long. */
+function delayed(ms: number): (arrive: () => void) => void {
+  const connectedAt = performance.now() + ms
+  const travelling: (() => void)[] = []
+  return (arrive) => {
+    travelling.push(arrive)
+    const startsIn = Math.max(0, connectedAt - performance.now())
+    // Timers of different lengths may fire in another order, so whichever fires delivers the first.
+    setTimeout(() => travelling.shift()?.(), startsIn + ms)
+  }
 }

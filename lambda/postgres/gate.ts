@@ -6,7 +6,8 @@ import type { Tls } from './tls.ts'
 /** The time for a whole sweep, ms: well under half a minute, whatever the server does. */
 export const SWEEP_MS = 18_000
 
-const CONNECT_TIMEOUT_MS = 5_000
+/** For one login, ms. */
+export const CONNECT_TIMEOUT_MS = 5_000
 
 /** The ways to connect to one target, and the connection that is kept between its sweeps. */
 export type Gate = {

@@ -35,7 +35,7 @@ describe('the database', () => {
       ServiceName: 'com.amazonaws.eu-central-1.monitoring',
     })
     has(template, 'AWS::Lambda::Function', {
-      MemorySize: 128,
+      MemorySize: 256,
       VpcConfig: Match.objectLike({ SecurityGroupIds: [Match.anyValue()] }),
     })
   })
@@ -73,7 +73,7 @@ describe('the database', () => {
     })
     const template = Template.fromStack(stack)
     const hosts = Object.values(
-      template.findResources('AWS::Lambda::Function', { Properties: { MemorySize: 128 } }),
+      template.findResources('AWS::Lambda::Function', { Properties: { MemorySize: 256 } }),
     ).map(({ Properties }) => Properties.Environment.Variables.SLOTKEEPER_HOST['Fn::GetAtt'])
     expect(hosts.map(([, attribute]) => attribute)).toEqual([
       'Endpoint.Address',

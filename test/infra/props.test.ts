@@ -44,7 +44,7 @@ describe('the function', () => {
     })
     const logGroup = new LogGroup(stack, 'Mine', { retention: RetentionDays.ONE_DAY })
     const reaper = reap(stack, {
-      memorySize: 256,
+      memorySize: 512,
       architecture: Architecture.X86_64,
       role,
       logGroup,
@@ -53,7 +53,7 @@ describe('the function', () => {
     expect(reaper.logGroup).toBe(logGroup)
     const { ShopSweepFunction: sweep } = resources(stack, 'AWS::Lambda::Function')
     expect(sweep).toMatchObject({
-      MemorySize: 256,
+      MemorySize: 512,
       Architectures: ['x86_64'],
       Role: { 'Fn::GetAtt': [expect.stringMatching(/^Role/), 'Arn'] },
       LoggingConfig: { LogGroup: { Ref: expect.stringMatching(/^Mine/) } },

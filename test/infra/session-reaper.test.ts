@@ -16,7 +16,7 @@ test('the function has the expected runtime, memory, timeout and concurrency', (
     Runtime: 'nodejs24.x',
     Architectures: ['arm64'],
     Handler: 'index.handler',
-    MemorySize: 128,
+    MemorySize: 256,
     Timeout: 45,
     ReservedConcurrentExecutions: 1,
     LoggingConfig: { LogFormat: 'JSON' },
@@ -25,7 +25,7 @@ test('the function has the expected runtime, memory, timeout and concurrency', (
 
 test('the concurrency can be left unreserved', () => {
   has(reaper({ reserveConcurrency: false }).template, 'AWS::Lambda::Function', {
-    MemorySize: 128,
+    MemorySize: 256,
     ReservedConcurrentExecutions: Match.absent(),
   })
 })

@@ -53,7 +53,7 @@ describe('the function reads its deployed variables', () => {
     const { template, stack } = reaper({ policy: { rules, protect: [{ users }] } })
     expect(environmentOf(template).SLOTKEEPER_POLICY).toBe('file:policy.json')
     const [code] = Object.values(
-      template.findResources('AWS::Lambda::Function', { Properties: { MemorySize: 128 } }),
+      template.findResources('AWS::Lambda::Function', { Properties: { MemorySize: 256 } }),
     )
     const outdir = (stack.node.root as App).synth().directory
     const hash = code?.Properties.Code.S3Key.replace('.zip', '')

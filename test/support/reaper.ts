@@ -51,7 +51,7 @@ export const has = (template: Template, type: string, properties: object) =>
 /** The variables of the sweep's function, without the intrinsic functions of CloudFormation. */
 export function environmentOf(template: Template): Record<string, string> {
   const [found] = Object.values(
-    template.findResources('AWS::Lambda::Function', { Properties: { MemorySize: 128 } }),
+    template.findResources('AWS::Lambda::Function', { Properties: { MemorySize: 256 } }),
   )
   const variables = found?.Properties.Environment.Variables as Record<string, unknown>
   return Object.fromEntries(
