@@ -60,11 +60,15 @@ const values = (texts: readonly string[]) => texts.map((text) => `('${text}')`).
  * @param grantee the first argument of PostgreSQL's `has_…_privilege` and a comma, or empty for the role
  *   itself
  */
-const findMissing = (grantee = '') => `
-select 'EXECUTE ON FUNCTION pg_catalog.' || f.name as missing from (values ${values(FUNCTIONS)}) f(name)
+export const findMissing = (
+  grantee = '',
+  functions: readonly string[] = FUNCTIONS,
+  relations: readonly string[] = RELATIONS,
+) => `
+select 'EXECUTE ON FUNCTION pg_catalog.' || f.name as missing from (values ${values(functions)}) f(name)
   where not has_function_privilege(${grantee}'pg_catalog.' || f.name, 'execute')
 union all
-select 'SELECT ON pg_catalog.' || r.name from (values ${values(RELATIONS)}) r(name)
+select 'SELECT ON pg_catalog.' || r.name from (values ${values(relations)}) r(name)
   where not has_table_privilege(${grantee}'pg_catalog.' || r.name, 'select')
 union all
 select 'USAGE ON SCHEMA pg_catalog' where not has_schema_privilege(${grantee}'pg_catalog', 'usage')

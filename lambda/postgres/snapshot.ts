@@ -117,9 +117,14 @@ const snapshotSchema = v.strictTuple([v.strictTuple([headSchema]), v.array(v.cus
  * does.
  * @throws SlotkeeperError of kind `blind` if the role lacks `pg_read_all_stats`: the columns that matter are
  *   then NULL, and a server full of idle sessions would look healthy
+ * @param pooler whether a pooler may answer: its answer is good enough to read, and not to end sessions by
  * @throws SlotkeeperError of kind `forbidden` if a pooler answers instead of the server
  */
-export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snapshot> {
+export async function takeSnapshot(
+  link: Link,
+  timeoutMs: number,
+  pooler: 'refused' | 'accepted' = 'refused',
+): Promise<Snapshot> {
   const [[head], rows] = readAnswer(snapshotSchema, await link.query(TAKE_SNAPSHOT, timeoutMs))
   const {
     at,
@@ -135,7 +140,7 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
     ...server
   } = head
   const ownUser = readName(own, encoding)
-  if (link.processId !== null && link.processId !== server.ownPid) {
+  if (pooler === 'refused' && link.processId !== null && link.processId !== server.ownPid) {
     throw behindPooler(link, server.ownPid)
   }
   if (!seesAll) {

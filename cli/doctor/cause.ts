@@ -1,0 +1,32 @@
+import { type Case, type Fleet, isLarge } from './case.ts'
+import { findChurn } from './findings/churn.ts'
+import { ago, nameOf, plural } from './words.ts'
+
+/**
+ * Why the slots are taken, in one sentence: the largest fleet, and what its sessions do. The title of `full` and
+ * `nearly-full` ends with it.
+ */
+export function causeOf(now: Case): string {
+  const [largest] = now.fleets
+  if (largest === undefined || !isLarge(largest.usage.members.length, now.usable)) {
+    return `no application holds a tenth of them: ${plural(now.fleets.length, 'application')}, ${plural(now.total.members.length, 'session')}`
+  }
+  return `${nameOf(largest)} holds ${largest.usage.members.length}: ${workOf(now, largest)}`
+}
+
+/** What the sessions of a fleet mostly do. */
+function workOf(now: Case, fleet: Fleet): string {
+  const { members, busy, peakWaiting, idleInTransaction, idleOverMinute, oldestIdleSeconds } =
+    fleet.usage
+  const most = members.length / 2
+  if (peakWaiting > most) return `${peakWaiting} wait for a lock`
+  if (idleInTransaction > most) return `${idleInTransaction} are idle in a transaction`
+  if (findChurn(now).some(({ fleet: other }) => other === fleet)) {
+    return 'they come back as fast as they go'
+  }
+  if (idleOverMinute > most) {
+    return `${idleOverMinute} idle for over a minute (up to ${ago(oldestIdleSeconds)}), at most ${fleet.usage.peakBusy} at work at once`
+  }
+  if (busy > most) return `${busy} are at work`
+  return `at most ${fleet.usage.peakBusy} at work at once, none of the others idle for long`
+}
