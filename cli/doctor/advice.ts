@@ -1,11 +1,14 @@
-import type { Fleet } from './case.ts'
+import type { Case, Fleet } from './case.ts'
 import type { Remedy } from './diagnosis.ts'
 import type { Framework } from './recognise.ts'
-import { proposedSize } from './sizes.ts'
-import { plural } from './words.ts'
+import { proposedSize, roomFor } from './sizes.ts'
+import { atWork, plural } from './words.ts'
 
-/** What to paste into an application. `each` is the size for one client, `all` for all clients together. */
-type Sizes = { each: number; all: number }
+/**
+ * Numbers to paste into an application. `each` is the size of a pool for one client address. `processes` is how many
+ * processes with a session each may run there, so that all of them fit into the slots.
+ */
+type Sizes = { each: number; processes: number }
 
 type Snippet = { name: string; lines: (sizes: Sizes) => string; why: string }
 
@@ -20,7 +23,8 @@ const SNIPPETS: Record<string, Snippet[]> = {
     },
     {
       name: 'Laravel Horizon',
-      lines: ({ all }) => `'maxProcesses' => ${all}, // config/horizon.php`,
+      lines: ({ processes }) =>
+        `'maxProcesses' => ${processes}, // config/horizon.php, on each host`,
       why: 'Each worker process holds a session for as long as it lives.',
     },
   ],
@@ -41,8 +45,8 @@ const SNIPPETS: Record<string, Snippet[]> = {
     },
     {
       name: 'PHP-FPM',
-      lines: ({ each }) =>
-        `PDO::ATTR_PERSISTENT => false, // in the options of the connection\npm.max_children = ${each} ; in the pool's configuration of PHP-FPM, on each host`,
+      lines: ({ processes }) =>
+        `PDO::ATTR_PERSISTENT => false, // in the options of the connection\npm.max_children = ${processes} ; in the pool's configuration of PHP-FPM, on each host`,
       why: 'With persistent connections each child of PHP-FPM holds a session for good, so pm.max_children is the number of slots.',
     },
   ],
@@ -112,28 +116,40 @@ const SNIPPETS: Record<string, Snippet[]> = {
 }
 
 /** What to change in the application that probably opened the sessions of a fleet. */
-export function adviseApplication({ recognised, usage, clients }: Fleet): Remedy[] {
+export function adviseApplication(now: Case, fleet: Fleet): Remedy[] {
+  const { recognised, usage, clients } = fleet
   const { framework, by } = recognised
   const all = proposedSize(usage.peakBusy)
-  const each = Math.max(1, Math.ceil(all / clients))
-  const size = `${all} in all for ${plural(clients, 'client address', 'client addresses')}: at most ${usage.peakBusy} were at work at once, twice that for a rolling deployment, and 2. Divide by the processes of each host.`
+  const hosts = plural(clients, 'client address', 'client addresses')
+  const sizes = {
+    each: Math.max(1, Math.ceil(all / clients)),
+    processes: Math.max(1, Math.floor(roomFor(now, fleet.pool.user) / clients)),
+  }
+  const ofPool = `Size: ${all} in all for ${hosts}, at least 5: ${atWork(usage.peakBusy)}, twice that for a rolling deployment, and 2. Divide it by the processes of each host.`
+  const ofProcesses = `Number: with this many on each of ${hosts} the others still get in.`
   const snippets = framework === undefined ? undefined : SNIPPETS[framework]
   if (snippets === undefined) {
     return [
       {
         kind: 'application',
-        text: `maximum pool size: ${each} for each client address; idle timeout: 60 s; give the connection back after each piece of work`,
-        why: `Nothing shows what opened these sessions. Size: ${size}`,
+        text: `maximum pool size ${sizes.each} for each client address, idle timeout 60 s; give the connection back after each piece of work`,
+        why: `Nothing shows what opened these sessions. ${ofPool}`,
       },
     ]
   }
   return snippets.map(({ name, lines, why }) => {
-    const text = lines({ each, all })
-    const sized = lines({ each: -1, all: -1 }) !== text
+    const text = lines(sizes)
+    const isSized = lines({ ...sizes, each: -1 }) !== text
+    const isCounted = lines({ ...sizes, processes: -1 }) !== text
     return {
       kind: 'application',
       text,
-      why: `Probably ${name}, by ${by}. ${why}${sized ? ` Size: ${size}` : ''}`,
+      why: [
+        `Probably ${name}, by ${by}.`,
+        why,
+        ...(isSized ? [ofPool] : []),
+        ...(isCounted ? [ofProcesses] : []),
+      ].join(' '),
     }
   })
 }

@@ -1,6 +1,6 @@
 import { type Case, type Fleet, isLarge } from './case.ts'
 import { findChurn } from './findings/churn.ts'
-import { ago, nameOf, plural } from './words.ts'
+import { ago, atWork, nameOf, plural } from './words.ts'
 
 /**
  * Why the slots are taken, in one sentence: the largest fleet, and what its sessions do. The title of `full` and
@@ -25,8 +25,8 @@ function workOf(now: Case, fleet: Fleet): string {
     return 'they come back as fast as they go'
   }
   if (idleOverMinute > most) {
-    return `${idleOverMinute} idle for over a minute (up to ${ago(oldestIdleSeconds)}), at most ${fleet.usage.peakBusy} at work at once`
+    return `${idleOverMinute} idle for over a minute (up to ${ago(oldestIdleSeconds)}), ${atWork(fleet.usage.peakBusy)}`
   }
   if (busy > most) return `${busy} are at work`
-  return `at most ${fleet.usage.peakBusy} at work at once, none of the others idle for long`
+  return `${atWork(fleet.usage.peakBusy)}, few are idle for over a minute`
 }

@@ -1,11 +1,14 @@
 import { printable, safeJson } from '../../lambda/core/text.ts'
-import { createGate } from '../../lambda/postgres/gate.ts'
+import { SlotkeeperError } from '../../lambda/errors.ts'
+import { createGate, type Gate } from '../../lambda/postgres/gate.ts'
 import { readConnection, type Source } from '../connection.ts'
 import { readDuration } from '../duration.ts'
 import { writeOut } from '../show.ts'
+import { diagnoseBlindly } from './blind.ts'
 import { diagnose } from './diagnose.ts'
 import type { Diagnosis } from './diagnosis.ts'
 import { UNPINNED } from './facts.ts'
+import { explainNoWayIn } from './no-way-in.ts'
 import { observe } from './observe.ts'
 import { showDiagnosis } from './show.ts'
 
@@ -17,7 +20,7 @@ const EXIT_FINDINGS = 1
 export async function runDoctor(options: DoctorOptions): Promise<number> {
   const forMs = readDuration('--for', options.for)
   const diagnosis = await examine(options, forMs)
-  writeOut(options.json ? safeJson(diagnosis) : showDiagnosis(diagnosis))
+  writeOut(options.json ? safeJson(diagnosis) : showDiagnosis(diagnosis, process.stdout.columns))
   return diagnosis.findings.some(({ severity }) => severity !== 'info') ? EXIT_FINDINGS : 0
 }
 
@@ -28,7 +31,8 @@ async function examine(options: DoctorOptions, forMs: number): Promise<Diagnosis
   const stop = () => ended.abort()
   process.once('SIGINT', stop)
   try {
-    const observed = await observe(gate, target, forMs, ended.signal)
+    const observed = await observe(gate, target, forMs, ended.signal).catch(asFailure)
+    if (observed instanceof SlotkeeperError) return await sayWhatCanBeSaid(gate, target, observed)
     for (const message of new Set(observed.failures.map((failure) => failure.message))) {
       process.stderr.write(`slotkeeper: a look failed: ${printable(message)}\n`)
     }
@@ -37,4 +41,20 @@ async function examine(options: DoctorOptions, forMs: number): Promise<Diagnosis
     process.off('SIGINT', stop)
     await gate.close()
   }
+}
+
+function asFailure(error: unknown): SlotkeeperError {
+  if (error instanceof SlotkeeperError) return error
+  throw error
+}
+
+async function sayWhatCanBeSaid(
+  gate: Gate,
+  target: string,
+  failure: SlotkeeperError,
+): Promise<Diagnosis> {
+  if (failure.kind === 'blind' || failure.kind === 'rights') {
+    return diagnoseBlindly(gate, target, failure)
+  }
+  throw failure.kind === 'exhausted' ? explainNoWayIn(failure) : failure
 }

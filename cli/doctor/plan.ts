@@ -1,11 +1,11 @@
-import { type Case, isLarge, isTight } from './case.ts'
+import { type Case, isLarge } from './case.ts'
 import type { PlanOption } from './diagnosis.ts'
 import { findChurn } from './findings/churn.ts'
 import { memoryLimit, memoryOf } from './findings/server.ts'
 import { isPooler } from './recognise.ts'
-import { proposeTimeout } from './remedies.ts'
+import { proposeRule } from './remedies.ts'
 import { proposedSize } from './sizes.ts'
-import { ago, nameOf, ownerOf, plural, round } from './words.ts'
+import { ago, atWork, nameOf, ownerOf, plural, round } from './words.ts'
 
 /** Work that takes this share of the slots needs more of them; idle sessions do not. */
 const BUSY_SHARE = 0.7
@@ -67,7 +67,7 @@ function smallerPools(now: Case): PlanOption {
     option: 'smaller-pools',
     take,
     why: take
-      ? `${nameOf(largest)} holds ${sessions} and used at most ${peakBusy} at once: ${proposed} are enough for two deployments side by side`
+      ? `${nameOf(largest)} holds ${sessions}, ${atWork(peakBusy)}: ${proposed} in all are enough`
       : `${nameOf(largest)} holds ${sessions} and used ${peakBusy} at once: ${largest.usage.peakWaiting > sessions / 2 ? 'they wait for a lock, and not for slots' : 'little of it is idle'}`,
     numbers,
   }
@@ -99,7 +99,7 @@ function pooler(now: Case): PlanOption {
         ? `${busy} of ${now.usable} slots are at work at once: a pooler would make clients wait in line`
         : there.length > 0
           ? 'there is one already: see its settings'
-          : 'pools that are large enough and bounded need none; take it if the processes are too many to bound',
+          : 'bounded pools need none; take it if the processes are too many',
     numbers,
   }
 }
@@ -115,7 +115,7 @@ function stricterPolicy(now: Case): PlanOption {
     (fleet) => !churning.has(fleet) && !isPooler(fleet.recognised),
   )
   const reapable = candidates.map((fleet) => {
-    const seconds = proposeTimeout(fleet)?.[0]
+    const seconds = proposeRule(now, fleet)?.[0]
     if (seconds === undefined) return 0
     const old = fleet.usage.members.filter(
       ({ state, ageSeconds, superuser }) =>
@@ -125,7 +125,7 @@ function stricterPolicy(now: Case): PlanOption {
   })
   const count = reapable.reduce((sum, reaped) => sum + reaped, 0)
   const best = candidates[reapable.indexOf(Math.max(0, ...reapable))]
-  const timeout = best && proposeTimeout(best)
+  const timeout = best && proposeRule(now, best)
   const numbers = {
     idleOverMinute: now.total.idleOverMinute,
     wouldEnd: count,
@@ -137,7 +137,7 @@ function stricterPolicy(now: Case): PlanOption {
     option: 'stricter-policy',
     take,
     why: take
-      ? `a rule for sessions idle over ${ago(timeout?.[0] ?? 60)} would free ${plural(count, 'slot')} now${churning.size > 0 ? ', and nothing of the pools that come back' : ''}; it gives time, and mends nothing`
+      ? `${ago(timeout?.[0] ?? 60)} would free ${plural(count, 'slot')} now: it gives time, and mends nothing${churning.size > 0 ? '; pools that come back stay' : ''}`
       : churning.size > 0
         ? 'what it ends comes back as fast'
         : `it would free ${plural(count, 'slot')}: ${now.total.idleOverMinute === 0 ? 'no session is idle for over a minute' : 'few sessions are idle for long'}`,
@@ -184,5 +184,5 @@ function whyRaise(now: Case, isNeeded: boolean, fits: boolean, proposed: number,
   if (total.peakWaiting > total.members.length / 4 && total.peakWaiting > 2) {
     return `${total.peakWaiting} wait for a lock: more slots would only let more of them wait`
   }
-  return `at most ${busy} of ${usable} slots were at work at once: more slots would only hold more idle sessions${isTight(now) ? ', and it needs a restart' : ''}`
+  return `${busy} of ${usable} were at work at once: more would only hold idle sessions`
 }

@@ -1,26 +1,41 @@
 import { APPLICATION_NAME } from '../../lambda/core/protection.ts'
 import { poolerLines } from './advice.ts'
-import { type Case, type Fleet, isMighty, roleOf } from './case.ts'
+import { type Case, type Fleet, isMighty, isTight, roleOf } from './case.ts'
 import type { Remedy } from './diagnosis.ts'
 import { identifier, literal } from './quote.ts'
 import { isPooler } from './recognise.ts'
-import { proposedSize } from './sizes.ts'
+import { heldByOthers, proposedSize, roomFor } from './sizes.ts'
 import { effectiveTimeout } from './timeouts.ts'
-import { ago, nameOf, ownerOf, plural, stepAbove, stepBelow } from './words.ts'
+import { ago, atWork, nameOf, ownerOf, plural, stepAbove, stepBelow } from './words.ts'
+
+/** A time and how PostgreSQL writes it. */
+export type Timeout = [seconds: number, written: string]
 
 /**
- * A time that no session of the fleet was seen to idle before it was used again, and that most of its idle sessions
- * have passed. Undefined if there is none: a timeout would then end sessions in use, or none at all.
+ * A time after which idle sessions of a fleet can be ended now: none was seen to be used again after it, and most have
+ * passed it. Undefined if there is none: it would end sessions in use, or none at all.
  */
-export function proposeTimeout({
-  usage,
-}: Pick<Fleet, 'usage'>): [seconds: number, written: string] | undefined {
+export function proposeAge({ usage }: Pick<Fleet, 'usage'>): Timeout | undefined {
   const { longestComebackSeconds, medianIdleSeconds, oldestIdleSeconds } = usage
-  const least = stepAbove(2 * (longestComebackSeconds ?? 0))
+  const least = stepAbove(SAFETY * (longestComebackSeconds ?? 0))
   if (least === undefined || medianIdleSeconds === null) return undefined
   const most = stepBelow(medianIdleSeconds / 2)
-  const [seconds, written] = most[0] >= least[0] ? most : least
-  return seconds < (oldestIdleSeconds ?? 0) ? [seconds, written] : undefined
+  const chosen = most[0] >= least[0] ? most : least
+  return chosen[0] < (oldestIdleSeconds ?? 0) ? chosen : undefined
+}
+
+/** A session may idle for this many times what was seen in a short watch. */
+const SAFETY = 2
+/** A timeout that stays holds at night and at noon too, which a watch of seconds does not see. */
+const LEAST_LASTING_SECONDS = 300
+
+/** A timeout that may stay. Undefined if sessions come back after more than it could be. */
+export function proposeTimeout({ usage }: Pick<Fleet, 'usage'>): Timeout | undefined {
+  const { longestComebackSeconds, medianIdleSeconds } = usage
+  const least = stepAbove(Math.max(LEAST_LASTING_SECONDS, SAFETY * (longestComebackSeconds ?? 0)))
+  if (least === undefined || medianIdleSeconds === null) return undefined
+  const most = stepBelow(medianIdleSeconds / 2)
+  return most[0] >= least[0] ? most : least
 }
 
 /** How many idle sessions have passed a time. */
@@ -33,7 +48,7 @@ function countOver({ usage }: Fleet, seconds: number): number {
 /** Ends the idle sessions of one fleet that nothing needs. The role, the database and the name are matched exactly. */
 export function endIdleNow(fleet: Fleet): Remedy[] {
   const { user, database, application } = fleet.pool
-  const timeout = proposeTimeout(fleet)
+  const timeout = proposeAge(fleet)
   if (user === null || database === null || timeout === undefined || isPooler(fleet.recognised)) {
     return []
   }
@@ -43,12 +58,11 @@ export function endIdleNow(fleet: Fleet): Remedy[] {
     {
       kind: 'sql',
       text: `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity a
- WHERE backend_type = 'client backend' AND usename = ${literal(user)}
-   AND datname = ${literal(database)}${named}
-   AND state = 'idle' AND clock_timestamp() - state_change > interval '${written}'
-   AND query !~* 'listen|backup' AND NOT EXISTS (SELECT FROM pg_locks l
-     WHERE l.pid = a.pid AND l.locktype = 'advisory')
-   AND NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = a.pid);`,
+ WHERE usename = ${literal(user)} AND datname = ${literal(database)}${named}
+   AND state = 'idle' AND state_change < now() - interval '${written}'
+   AND backend_type = 'client backend' AND query !~* 'listen|backup'
+   AND 'advisory' <> ALL (SELECT locktype FROM pg_locks WHERE pid = a.pid)
+   AND NOT EXISTS (SELECT FROM pg_replication_slots WHERE active_pid = pid);`,
       why: `Frees up to ${plural(countOver(fleet, seconds), 'slot')} at once: the sessions that are idle for over ${written}. It leaves listeners and holders of locks. Their clients see an error at their next query, unless they reconnect by themselves.`,
     },
   ]
@@ -67,7 +81,7 @@ export function limitRole(now: Case, fleet: Fleet): Remedy[] {
     {
       kind: 'sql',
       text: `ALTER ROLE ${identifier(user)} CONNECTION LIMIT ${proposed};`,
-      why: `Keeps everyone else in. The role holds ${plural(sessions, 'session')} and was seen to use ${peakBusy} at once; ${proposed} leaves ${now.usable - proposed} of ${now.usable} slots for others, who hold ${others}. Only new sessions are refused ("too many connections for role"). It does not mend the application.`,
+      why: `Keeps everyone else in. The role holds ${plural(sessions, 'session')} (${atWork(peakBusy)}); ${proposed} leaves ${now.usable - proposed} of ${now.usable} slots for others, who hold ${others}. Only new sessions are refused ("too many connections for role"). It does not mend the application.`,
     },
   ]
 }
@@ -83,9 +97,8 @@ export function proposeLimit(
   const usage = now.byRole.get(user)
   if (user === null || usage === undefined || role === undefined || isMighty(role)) return undefined
   const sessions = usage.members.length
-  const others = now.total.peakSessions - usage.peakSessions
-  const spare = Math.max(3, Math.ceil(now.usable / 10))
-  const proposed = now.usable - others - spare
+  const others = heldByOthers(now, user)
+  const proposed = roomFor(now, user)
   const least = Math.max(3, BUSY_FACTOR * usage.peakBusy + 1)
   if (proposed < least) return undefined
   return { sessions, peakBusy: usage.peakBusy, proposed, others }
@@ -111,7 +124,7 @@ export function limitIdleTime(now: Case, fleet: Fleet): Remedy[] {
     {
       kind: 'sql',
       text: `ALTER ROLE ${identifier(user)}${inDatabase} SET idle_session_timeout = '${written}';`,
-      why: `${seen}, and ${countOver(fleet, seconds)} of ${fleet.usage.members.length} sessions are idle for over ${written}; watch longer (--for 10m) to be surer. ${PRICE}`,
+      why: `${seen}, and ${countOver(fleet, seconds)} of ${fleet.usage.members.length} sessions are idle for over ${written} now; watch longer (--for 10m) to be surer. ${PRICE}`,
     },
   ]
 }
@@ -130,10 +143,15 @@ export function hasTimeout({ observed }: Case, { pool }: Fleet): boolean {
 /** A name that a policy takes as it is written: no wildcard, and nothing that a glob would read otherwise. */
 const PLAIN_NAME = /^[A-Za-z0-9_][\w. :/-]*$/
 
+/** The age of a rule: one that may stay, or one that frees slots now if they are scarce. */
+export function proposeRule(now: Case, fleet: Fleet): Timeout | undefined {
+  return isTight(now) ? proposeAge(fleet) : proposeTimeout(fleet)
+}
+
 /** A policy for the fleet, to try with `sweep` first. */
-export function policyFor(fleet: Fleet): Remedy[] {
+export function policyFor(now: Case, fleet: Fleet): Remedy[] {
   const { user, database } = fleet.pool
-  const timeout = proposeTimeout(fleet)
+  const timeout = proposeRule(now, fleet)
   if (user === null || database === null || timeout === undefined) return []
   if (![user, database].every((name) => PLAIN_NAME.test(name)) || user === APPLICATION_NAME) {
     return []

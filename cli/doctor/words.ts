@@ -25,7 +25,7 @@ export function ownerOf({ user, database }: Pick<FindingPool, 'user' | 'database
 }
 
 export function ago(seconds: number | null): string {
-  return seconds === null ? '-' : age(seconds)
+  return seconds === null ? '-' : age(Math.round(seconds))
 }
 
 export function round(value: number, digits = 1): number {
@@ -49,4 +49,9 @@ export function stepAbove(seconds: number): [seconds: number, written: string] |
 /** The greatest step that is not over a time; the least one if it is shorter. */
 export function stepBelow(seconds: number): [seconds: number, written: string] {
   return STEPS.findLast(([step]) => step <= seconds) ?? (STEPS[0] as (typeof STEPS)[number])
+}
+
+/** The most sessions that a look saw at work. */
+export function atWork(peakBusy: number): string {
+  return peakBusy === 0 ? 'none was seen at work' : `at most ${peakBusy} at work at once`
 }

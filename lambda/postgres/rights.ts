@@ -160,11 +160,19 @@ export function blind(
   role: string,
   look: Omit<Membership, 'role'> & { isMonitor: boolean },
 ): SlotkeeperError {
-  const other = look.isMember || !look.isMonitor ? 'pg_monitor' : 'pg_read_all_stats'
+  const other = grantorOfSight(look)
   const reason = look.isMember ? `, because it does not inherit the rights of ${other}` : ''
   const remedy = grantUsable(other, { role, ...look })
   return new SlotkeeperError(
     'blind',
     `role ${role} can't see other roles' sessions${reason}. Nothing was decided. As an administrator: ${remedy}`,
   )
+}
+
+/** The role whose rights let another one see the sessions of all roles. */
+export function grantorOfSight({
+  isMember,
+  isMonitor,
+}: Pick<Membership, 'isMember'> & { isMonitor: boolean }): 'pg_monitor' | 'pg_read_all_stats' {
+  return isMember || !isMonitor ? 'pg_monitor' : 'pg_read_all_stats'
 }

@@ -103,7 +103,7 @@ export function reportChurn(now: Case): Finding[] {
       remedies: isPooler(fleet.recognised)
         ? adjustPooler(fleet)
         : [
-            ...adviseApplication(fleet),
+            ...adviseApplication(now, fleet),
             poolThem(now, fleet),
             fewerWorkers(fleet),
             ...limitRole(now, fleet),

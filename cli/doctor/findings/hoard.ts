@@ -12,7 +12,7 @@ import {
   proposeLimit,
 } from '../remedies.ts'
 import { effectiveTimeout } from '../timeouts.ts'
-import { ago, nameOf, ownerOf, round } from '../words.ts'
+import { ago, atWork, nameOf, ownerOf, round } from '../words.ts'
 
 /** A fleet that holds a tenth or more of the usable slots, most of its sessions idle for over a minute. */
 export function findHoards(now: Case): Finding[] {
@@ -22,7 +22,7 @@ export function findHoards(now: Case): Finding[] {
     return {
       id: 'hoard',
       severity: isTight(now) ? 'critical' : 'warning',
-      title: `${nameOf(fleet)} holds ${members.length} of ${now.usable} slots and uses at most ${peakBusy} at once: ${idleOverMinute} are idle for over a minute, up to ${ago(oldestIdleSeconds)}`,
+      title: `${nameOf(fleet)} holds ${members.length} of ${now.usable} slots: ${idleOverMinute} are idle for over a minute (up to ${ago(oldestIdleSeconds)}), ${atWork(peakBusy)}`,
       evidence: evidenceOf(now, fleet),
       pool,
       remedies: remediesFor(now, fleet),
@@ -57,17 +57,20 @@ const rounded = (value: number | null) => (value === null ? null : round(value))
 function remediesFor(now: Case, fleet: Fleet): Remedy[] {
   if (isPooler(fleet.recognised)) return adjustPooler(fleet)
   return [
-    ...adviseApplication(fleet),
+    ...adviseApplication(now, fleet),
     ...limitRole(now, fleet),
     ...(hasTimeout(now, fleet) ? [] : limitIdleTime(now, fleet)),
     ...endIdleNow(fleet),
-    ...policyFor(fleet),
+    ...policyFor(now, fleet),
   ]
 }
 
 /** The hoard's role has no idle_session_timeout where it would apply. */
 export function findNoTimeouts(now: Case): Finding[] {
+  // One finding for a role in a database is enough.
+  const first = new Map(now.hoards.toReversed().map((fleet) => [ownerOf(fleet.pool), fleet]))
   return now.hoards
+    .filter((fleet) => first.get(ownerOf(fleet.pool)) === fleet)
     .filter((fleet) => !isPooler(fleet.recognised) && !hasTimeout(now, fleet))
     .map((fleet) => {
       const { user, database } = fleet.pool
@@ -91,7 +94,7 @@ export function findNoTimeouts(now: Case): Finding[] {
           guarded: fleet.guarded,
         },
         pool: fleet.pool,
-        remedies: remedies.length > 0 ? remedies : policyFor(fleet),
+        remedies: remedies.length > 0 ? remedies : policyFor(now, fleet),
       }
     })
 }

@@ -1,8 +1,12 @@
-import { type Case, isFull, isNearlyFull } from '../case.ts'
+import { adviseApplication } from '../advice.ts'
+import { type Case, isFull, isLarge, isNearlyFull } from '../case.ts'
 import { causeOf } from '../cause.ts'
 import type { Finding, Remedy } from '../diagnosis.ts'
-import { endIdleNow, limitRole } from '../remedies.ts'
+import { isPooler } from '../recognise.ts'
+import { adjustPooler, endIdleNow, limitRole, poolThem } from '../remedies.ts'
 import { ago, nameOf, plural, round } from '../words.ts'
+import { findChurn } from './churn.ts'
+import { findIdleInTransaction, reportBlocking } from './transactions.ts'
 
 /** No slot is left for ordinary roles, or only a few are. */
 export function findFull(now: Case): Finding[] {
@@ -44,10 +48,23 @@ function only({ observed }: Case, look: Case['last']): Case['observed'] {
   return { ...observed, looks: [look] }
 }
 
-/** What frees slots now, and what keeps the others in. */
+/** What frees slots now, what keeps the others in, and what ends it for good: from what causes it. */
 function firstAid(now: Case): Remedy[] {
-  const [largest] = now.hoards
-  return largest === undefined ? [] : [...endIdleNow(largest), ...limitRole(now, largest)]
+  const [hoard] = now.hoards
+  const [churn] = findChurn(now)
+  const fleet = hoard ?? churn?.fleet
+  const sleepers = now.total.idleInTransaction
+  return [
+    ...reportBlocking(now).flatMap(({ remedies }) => remedies),
+    ...(isLarge(sleepers, now.usable)
+      ? findIdleInTransaction(now).flatMap(({ remedies }) => remedies)
+      : []),
+    ...(hoard ? endIdleNow(hoard) : []),
+    ...(fleet && !isPooler(fleet.recognised) ? limitRole(now, fleet) : []),
+    ...(fleet && !isPooler(fleet.recognised) ? adviseApplication(now, fleet).slice(0, 1) : []),
+    ...(fleet && isPooler(fleet.recognised) ? adjustPooler(fleet) : []),
+    ...(churn && !isPooler(churn.fleet.recognised) ? [poolThem(now, churn.fleet)] : []),
+  ]
 }
 
 /** Fewer than this is no trend: a pool opens that many at once. */
