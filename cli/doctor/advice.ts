@@ -12,13 +12,15 @@ type Sizes = { each: number; processes: number }
 
 type Snippet = { name: string; lines: (sizes: Sizes) => string; why: string }
 
+const GIVE_BACK =
+  'Event::listen([JobProcessed::class, JobFailed::class,\n    JobExceptionOccurred::class], fn () => DB::disconnect());'
+
 /** In the order in which to do them. */
 const SNIPPETS: Record<string, Snippet[]> = {
   'laravel-queue': [
     {
       name: 'Laravel queue workers or Horizon',
-      lines: () =>
-        'Event::listen([JobProcessed::class, JobFailed::class, JobExceptionOccurred::class], fn () => DB::disconnect());',
+      lines: () => GIVE_BACK,
       why: 'Gives the session back after each job. It does not help with the database queue, whose workers ask the database every few seconds: there, run fewer workers.',
     },
     {
@@ -40,7 +42,7 @@ const SNIPPETS: Record<string, Snippet[]> = {
     {
       name: 'PHP (a long-lived process: a queue worker, a daemon, a command)',
       lines: () =>
-        'Event::listen([JobProcessed::class, JobFailed::class, JobExceptionOccurred::class], fn () => DB::disconnect()); // Laravel\n$db->close(); // Doctrine, after each message\n$pdo = null; // PDO, with all of its statements',
+        `${GIVE_BACK} // Laravel\n$db->close(); // Doctrine, after each message\n$pdo = null; // PDO, with all of its statements`,
       why: 'A long-lived PHP process keeps its session until it gives it back. With PHP-FPM and no persistent connections, a session ends with its request.',
     },
     {

@@ -5,7 +5,7 @@ import { memoryLimit, memoryOf } from './findings/server.ts'
 import { isPooler } from './recognise.ts'
 import { proposeRule } from './remedies.ts'
 import { proposedSize } from './sizes.ts'
-import { ago, atWork, nameOf, ownerOf, plural, round } from './words.ts'
+import { ago, nameOf, ownerOf, plural, round } from './words.ts'
 
 /** Work that takes this share of the slots needs more of them; idle sessions do not. */
 const BUSY_SHARE = 0.7
@@ -67,7 +67,7 @@ function smallerPools(now: Case): PlanOption {
     option: 'smaller-pools',
     take,
     why: take
-      ? `${nameOf(largest)} holds ${sessions}, ${atWork(peakBusy)}: ${proposed} in all are enough`
+      ? `${ownerOf(largest.pool)} holds ${sessions} and used ${peakBusy}: ${proposed} are enough`
       : `${nameOf(largest)} holds ${sessions} and used ${peakBusy} at once: ${largest.usage.peakWaiting > sessions / 2 ? 'they wait for a lock, and not for slots' : 'little of it is idle'}`,
     numbers,
   }
@@ -99,7 +99,7 @@ function pooler(now: Case): PlanOption {
         ? `${busy} of ${now.usable} slots are at work at once: a pooler would make clients wait in line`
         : there.length > 0
           ? 'there is one already: see its settings'
-          : 'bounded pools need none; take it if the processes are too many',
+          : 'bounded pools need none',
     numbers,
   }
 }
@@ -137,7 +137,7 @@ function stricterPolicy(now: Case): PlanOption {
     option: 'stricter-policy',
     take,
     why: take
-      ? `${ago(timeout?.[0] ?? 60)} would free ${plural(count, 'slot')} now: it gives time, and mends nothing${churning.size > 0 ? '; pools that come back stay' : ''}`
+      ? `idle over ${ago(timeout?.[0] ?? 60)} frees ${plural(count, 'slot')} now: it buys time only`
       : churning.size > 0
         ? 'what it ends comes back as fast'
         : `it would free ${plural(count, 'slot')}: ${now.total.idleOverMinute === 0 ? 'no session is idle for over a minute' : 'few sessions are idle for long'}`,
@@ -184,5 +184,5 @@ function whyRaise(now: Case, isNeeded: boolean, fits: boolean, proposed: number,
   if (total.peakWaiting > total.members.length / 4 && total.peakWaiting > 2) {
     return `${total.peakWaiting} wait for a lock: more slots would only let more of them wait`
   }
-  return `${busy} of ${usable} were at work at once: more would only hold idle sessions`
+  return `${busy} of ${usable} were at work at once: more would only idle`
 }

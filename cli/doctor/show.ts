@@ -49,17 +49,21 @@ function showServer({ target, at, watchedSeconds, server, slots }: Diagnosis, wi
 function showWorst(finding: Finding | undefined, width: number): string[] {
   if (finding === undefined) return ['Nothing is wrong with the slots.', '']
   const { remedies } = finding
-  const now = remedies.find(({ kind, text }) => kind === 'sql' && text.startsWith('SELECT'))
-  const then = remedies.find((remedy) => remedy !== now)
+  const now = remedies.filter(({ kind }) => kind === 'sql').slice(0, 2)
+  const then = remedies.find(({ kind }) => kind !== 'sql')
   return [
     ...showTitle(finding, width),
-    ...(now
-      ? [heading('Now, in psql as an administrator (1. says what it does):'), ...lines(now)]
+    ...(now.length > 0
+      ? [heading('Now, in psql as an administrator (below it says what this does):')]
       : []),
-    ...(then ? [heading(now ? 'Then:' : 'Do:'), ...lines(then).slice(0, 1)] : []),
+    ...now.flatMap(lines),
+    ...(then ? [heading('For good:'), ...lines(then).slice(0, MOST_FIRST_LINES)] : []),
     paint('bold', 'The four options'),
   ]
 }
+
+/** The first screen has room for two. The rest of a remedy stands with its finding. */
+const MOST_FIRST_LINES = 2
 
 const heading = (text: string) => paint('cyan', text)
 
@@ -97,17 +101,15 @@ function showPools(pools: PoolUse[], { slots }: Diagnosis): string[] {
   const shown = pools.slice(0, MOST_LINES)
   const rest = pools.slice(MOST_LINES).reduce((sum, { sessions }) => sum + sessions, 0)
   const usable = slots.max - slots.reserved
+  const columns = COLUMNS.filter(({ tells }) => shown.some(tells))
   return [
     paint('bold', 'Who holds the slots (# in use, = idle; busy: the most at work at once)'),
     table(
-      ['>held', '', '>busy', '>idle for', '>unused', '>new/min', ...POOL_HEAD],
+      ['>held', '', ...columns.map(({ head }) => `>${head}`), ...POOL_HEAD],
       shown.map((pool) => [
         String(pool.sessions),
         poolBar(pool, usable),
-        number(pool.peakBusy),
-        ago(pool.oldestIdleSeconds),
-        number(pool.neverUsed),
-        number(pool.openedPerMinute),
+        ...columns.map(({ cell }) => cell(pool)),
         ...poolCells(pool),
       ]),
     ),
@@ -116,6 +118,26 @@ function showPools(pools: PoolUse[], { slots }: Diagnosis): string[] {
       : []),
   ]
 }
+
+/** A column that says nothing of any pool is left out, so that the names fit on the line. */
+const COLUMNS: {
+  head: string
+  cell: (pool: PoolUse) => string
+  tells: (pool: PoolUse) => boolean
+}[] = [
+  { head: 'busy', cell: ({ peakBusy }) => number(peakBusy), tells: () => true },
+  { head: 'idle for', cell: (pool) => ago(pool.oldestIdleSeconds), tells: () => true },
+  {
+    head: 'unused',
+    cell: ({ neverUsed }) => number(neverUsed),
+    tells: ({ neverUsed }) => (neverUsed ?? 0) > 0,
+  },
+  {
+    head: 'new/min',
+    cell: ({ openedPerMinute }) => number(openedPerMinute),
+    tells: ({ openedPerMinute }) => (openedPerMinute ?? 0) > 0,
+  },
+]
 
 const number = (value: number | null) => (value === null ? '-' : String(value))
 

@@ -2,7 +2,7 @@ import type { Session } from '../../../lambda/core/session.ts'
 import { type Blocker, findBlockers } from '../blockers.ts'
 import { type Case, roleOf } from '../case.ts'
 import type { Finding, FindingPool, Remedy } from '../diagnosis.ts'
-import { identifier } from '../quote.ts'
+import { identifier, literal } from '../quote.ts'
 import { effectiveTimeout } from '../timeouts.ts'
 import { isInTransaction, MINUTE } from '../usage.ts'
 import { ago, ownerOf, plural, round } from '../words.ts'
@@ -33,7 +33,9 @@ export function findIdleInTransaction(now: Case): Finding[] {
           why: 'The program began a transaction and went to do something else, or forgot it after an error. Until it ends, its locks stay, and VACUUM can remove no row that died since.',
         },
         ...limitTransaction(now, oldest, sleepers.length),
-        endSession(oldest, 'Ends the oldest one. Its transaction is rolled back.'),
+        sleepers.length === 1
+          ? endSession(oldest, 'Ends it. Its transaction is rolled back.')
+          : endSleepers(oldest, sleepers),
       ],
     },
   ]
@@ -51,6 +53,18 @@ function limitTransaction(now: Case, { user, database }: Session, count: number)
       why: `The server then ends such a session after 60 s, which ${plural(count, 'session')} now ${count === 1 ? 'exceeds' : 'exceed'}, and rolls its transaction back. It applies to new sessions only. Programs that wait longer inside a transaction, such as pg_dump's helpers, need a longer one.`,
     },
   ]
+}
+
+/** All that sleep in one database with the oldest one's role. */
+function endSleepers({ user, database }: Session, sleepers: Session[]): Remedy {
+  const same = sleepers.filter((other) => other.user === user && other.database === database)
+  return {
+    kind: 'sql',
+    text: `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+ WHERE usename = ${literal(user ?? '')} AND datname = ${literal(database ?? '')}
+   AND state LIKE 'idle in transaction%' AND state_change < now() - interval '1min';`,
+    why: `Ends ${plural(same.length, 'session')} of ${ownerOf({ user, database })}. Their transactions are rolled back: what they had not committed is lost.`,
+  }
 }
 
 /** The same session, in the same transaction: another one may have its pid by now. */

@@ -1,0 +1,323 @@
+import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { diagnoseAs, found, sqlOf } from '../../support/doctor.ts'
+import {
+  MAJOR,
+  type OtherSession,
+  REAPER_ROLES,
+  type Role,
+  testServer,
+  until,
+} from '../../support/server.ts'
+
+// Findings that need no age. 17 usable slots.
+const USABLE = 17
+const db = await testServer({
+  max_connections: String(USABLE + 3),
+  max_wal_senders: '2',
+  deadlock_timeout: '100ms',
+})
+let app: Role
+let plain: Role
+let replicator: Role
+
+beforeAll(async () => {
+  app = await db.role('shop_app')
+  await db.trust(app)
+  plain = await db.role('plain', REAPER_ROLES)
+  replicator = await db.role('replicator', REAPER_ROLES, 'replication')
+})
+afterEach(() => db.endAll())
+
+async function open(count: number, role = app, application = 'php'): Promise<OtherSession[]> {
+  const sessions: OtherSession[] = []
+  for (let index = 0; index < count; index += 1) {
+    sessions.push(await db.open(role, application, 'select 1'))
+  }
+  return sessions
+}
+
+const ids = ({ findings }: Awaited<ReturnType<typeof diagnoseAs>>) => findings.map(({ id }) => id)
+
+describe('full', () => {
+  test('a role with a way in says so', async () => {
+    await db.fill(app)
+    const diagnosis = await diagnoseAs(db, replicator, 1)
+    expect(diagnosis.findings[0]).toMatchObject({ id: 'full', severity: 'critical' })
+    expect(diagnosis.slots).toMatchObject({ available: 0, max: USABLE + 3, reserved: 3 })
+    expect(ids(diagnosis)).not.toContain('no-way-in')
+    expect(ids(diagnosis)).not.toContain('nearly-full')
+  })
+
+  test('one that has none gets no answer, and hears of the grant', async () => {
+    await db.fill(app)
+    await expect(diagnoseAs(db, plain, 1)).rejects.toMatchObject({
+      kind: 'exhausted',
+      message: expect.stringContaining('REPLICATION'),
+    })
+  })
+
+  test('with a slot left it is nearly full', async () => {
+    // The administrator has a session too, and the doctor takes one.
+    await open(USABLE - 2)
+    const diagnosis = await diagnoseAs(db, replicator, 1)
+    expect(ids(diagnosis)).toContain('nearly-full')
+    expect(ids(diagnosis)).not.toContain('full')
+  })
+
+  test('at 80 % it is not', async () => {
+    await open(Math.floor(USABLE * 0.8) - 2)
+    const diagnosis = await diagnoseAs(db, replicator, 1)
+    expect(diagnosis.slots.usedPercent).toBeLessThanOrEqual(80)
+    expect(ids(diagnosis)).not.toContain('nearly-full')
+  })
+})
+
+describe('no-way-in', () => {
+  test('the remedy lets the role in on a full server', async () => {
+    const role = await db.role('outsider', REAPER_ROLES)
+    const before = await diagnoseAs(db, role, 1)
+    const [finding] = found(before, 'no-way-in')
+    expect(finding).toMatchObject({ severity: 'info' })
+    for (const sql of sqlOf(finding)) await db.admin.query(sql)
+    await db.fill(app)
+    const after = await diagnoseAs(db, role, 1)
+    expect(ids(after)).toContain('full')
+    expect(ids(after)).not.toContain('no-way-in')
+  })
+})
+
+describe('blocking', () => {
+  beforeAll(() => db.admin.query('create table orders (); grant all on orders to shop_app'))
+
+  async function block(): Promise<OtherSession> {
+    const [holder, waiter] = await open(2)
+    await holder?.client.query('begin; lock table orders')
+    const waiting = waiter?.client.query('select from orders').catch(() => undefined)
+    onTestFinished(async () => {
+      await waiting
+    })
+    return holder as OtherSession
+  }
+
+  test('names both sides, and the remedy lets the other go on', async () => {
+    const holder = await block()
+    await until(async () => {
+      const { rows } = await db.admin.query(
+        "select from pg_locks where not granted and waitstart < clock_timestamp() - interval '5 s'",
+      )
+      return rows.length > 0
+    })
+    const [finding] = found(await diagnoseAs(db, plain, 1), 'blocking')
+    expect(finding).toMatchObject({
+      severity: 'critical',
+      evidence: { blocker: { pid: holder.pid }, waitingCount: 1 },
+    })
+    for (const sql of sqlOf(finding)) await db.admin.query(sql)
+    await holder.ended
+    expect(found(await diagnoseAs(db, plain, 1), 'blocking')).toEqual([])
+  })
+
+  test('a short wait is none', async () => {
+    await block()
+    expect(found(await diagnoseAs(db, plain, 1), 'blocking')).toEqual([])
+  })
+})
+
+describe('churn and filling', () => {
+  /** Changes the sessions while the doctor watches, each time that it has looked. */
+  async function whileWatching(change: () => Promise<unknown>, forMs: number) {
+    let over = false
+    let seen = ''
+    const changes = (async () => {
+      while (!over) {
+        const { rows } = await db.admin.query<{ at: string }>(
+          "select query_start::text as at from pg_stat_activity where application_name = 'slotkeeper'",
+        )
+        const at = rows[0]?.at ?? ''
+        if (at !== seen) await change()
+        seen = at
+        await new Promise((resolve) => setTimeout(resolve, 200))
+      }
+    })()
+    const diagnosis = await diagnoseAs(db, plain, forMs)
+    over = true
+    await changes
+    return diagnosis
+  }
+
+  test('a pool that comes back as fast as it goes', async () => {
+    const sessions = await open(6)
+    const diagnosis = await whileWatching(async () => {
+      await db.end(sessions.splice(0, 1))
+      sessions.push(...(await open(1)))
+    }, 5_000)
+    const [finding] = found(diagnosis, 'churn')
+    expect(finding).toMatchObject({ pool: { user: 'shop_app', application: 'php' } })
+    const kinds = finding?.remedies.map(({ text }) => text).join('\n') ?? ''
+    expect(kinds).toMatch(/pm\.max_children|DB::disconnect/)
+    expect(kinds).toContain('default_pool_size')
+    expect(ids(diagnosis)).not.toContain('filling')
+    expect(diagnosis.pools[0]?.openedPerMinute).toBeGreaterThan(0)
+  })
+
+  test('one that only goes is none', async () => {
+    const sessions = await open(8)
+    const diagnosis = await whileWatching(() => db.end(sessions.splice(0, 1)), 2_000)
+    expect(ids(diagnosis)).not.toContain('churn')
+  })
+
+  test('slots that run out, with the time that is left', async () => {
+    await open(3)
+    let count = 0
+    const diagnosis = await whileWatching(async () => {
+      count += 1
+      if (count < 10) await open(1)
+    }, 5_000)
+    const [finding] = found(diagnosis, 'filling')
+    expect(finding).toMatchObject({ severity: 'critical', pool: { user: 'shop_app' } })
+    expect(finding?.evidence.minutesLeft).toBeGreaterThan(0)
+    expect(finding?.evidence.minutesLeft).toBeLessThan(5)
+    expect(ids(diagnosis)).not.toContain('churn')
+  })
+})
+
+describe('abandoned', () => {
+  async function vanish(database: string, count: number, gracefully: number) {
+    await db.admin.query(`create database ${database}`)
+    const { Client } = await import('pg')
+    for (let index = 0; index < count + gracefully; index += 1) {
+      const client = new Client({ connectionString: db.server.url(app, database) })
+      client.on('error', () => undefined)
+      await client.connect()
+      const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } })
+        .connection
+      if (index < count) stream.destroy()
+      else await client.end()
+    }
+    await until(async () => {
+      const { rows } = await db.admin.query(
+        'select sessions_abandoned::int as n from pg_stat_database where datname = $1',
+        [database],
+      )
+      return rows[0]?.n === count
+    })
+  }
+
+  test('clients that vanish, and the remedy', async () => {
+    await vanish('vanishing', 10, 5)
+    const [finding] = found(await diagnoseAs(db, plain, 1), 'abandoned')
+    expect(finding?.evidence).toMatchObject({ database: 'vanishing', abandoned: 10, sessions: 15 })
+    for (const sql of sqlOf(finding).join('\n').split('\n')) await db.admin.query(sql)
+    await until(async () => {
+      const { rows } = await db.admin.query(
+        "select setting from pg_file_settings where name = 'tcp_keepalives_idle'",
+      )
+      return rows[0]?.setting === '60'
+    })
+  })
+
+  test('a few among many are none', async () => {
+    await vanish('polite', 9, 5)
+    const findings = found(await diagnoseAs(db, plain, 1), 'abandoned')
+    expect(findings.map(({ evidence }) => evidence.database)).not.toContain('polite')
+  })
+})
+
+describe('roles', () => {
+  test('shared-role: an application as superuser, and a role for it', async () => {
+    const superuser = { user: 'postgres', password: db.server.password }
+    await open(2, superuser, 'shop-web')
+    expect(found(await diagnoseAs(db, plain, 1), 'shared-role')).toEqual([])
+    await open(1, superuser, 'shop-web')
+    const [finding] = found(await diagnoseAs(db, plain, 1), 'shared-role')
+    expect(finding).toMatchObject({ pool: { application: 'shop-web' } })
+    for (const sql of sqlOf(finding)) await db.admin.query(sql)
+    const { rows } = await db.admin.query(
+      "select pg_has_role('postgres_app', 'pg_write_all_data', 'member') as writes",
+    )
+    expect(rows).toEqual([{ writes: true }])
+  })
+
+  test('shared-role: psql is a person', async () => {
+    await open(4, { user: 'postgres', password: db.server.password }, 'psql')
+    expect(found(await diagnoseAs(db, plain, 1), 'shared-role')).toEqual([])
+  })
+
+  test('cannot-signal: the remedy gives the right', async () => {
+    const role = await db.role('onlooker', ['pg_monitor'])
+    await open(1)
+    const [finding] = found(await diagnoseAs(db, role, 1), 'cannot-signal')
+    expect(finding).toMatchObject({ severity: 'info' })
+    for (const sql of sqlOf(finding)) await db.admin.query(sql)
+    expect(found(await diagnoseAs(db, role, 1), 'cannot-signal')).toEqual([])
+    expect(found(await diagnoseAs(db, plain, 1), 'cannot-signal')).toEqual([])
+  })
+
+  test('too-mighty: the remedy takes what is too much, and the doctor still works', async () => {
+    expect(found(await diagnoseAs(db, plain, 1), 'too-mighty')).toEqual([])
+    const role = await db.role(
+      'mighty',
+      [...REAPER_ROLES, 'pg_write_all_data'],
+      'createdb bypassrls',
+    )
+    const [finding] = found(await diagnoseAs(db, role, 1), 'too-mighty')
+    expect(finding?.evidence).toMatchObject({
+      attributes: ['CREATEDB', 'BYPASSRLS'],
+      memberOf: ['pg_write_all_data'],
+    })
+    for (const sql of sqlOf(finding)) await db.admin.query(sql)
+    expect(found(await diagnoseAs(db, role, 1), 'too-mighty')).toEqual([])
+  })
+
+  test('too-mighty: a superuser is left alone, and the least role is offered', async () => {
+    const superuser = { user: 'postgres', password: db.server.password }
+    const [finding] = found(await diagnoseAs(db, superuser, 1), 'too-mighty')
+    expect(sqlOf(finding).join()).not.toMatch(/NOSUPERUSER|REVOKE/)
+    for (const sql of sqlOf(finding)) await db.admin.query(sql)
+    await db.admin.query("alter role slotkeeper password 'p'")
+    const least = await diagnoseAs(db, { user: 'slotkeeper', password: 'p' }, 1)
+    expect(ids(least)).not.toContain('too-mighty')
+    expect(ids(least)).not.toContain('blind')
+    expect(ids(least)).not.toContain('cannot-signal')
+  })
+})
+
+describe('memory', () => {
+  test('is not guessed outside RDS', async () => {
+    expect(ids(await diagnoseAs(db, plain, 1))).not.toContain('memory')
+  })
+})
+
+test('timeouts are read where they apply', async () => {
+  const { effectiveTimeout } = await import('../../../cli/doctor/timeouts.ts')
+  const { watchAs } = await import('../../support/doctor.ts')
+  const name = 'idle_session_timeout'
+  const read = async () => {
+    const { facts } = await watchAs(db, plain, 1)
+    return effectiveTimeout(facts, name, 'shop_app', 'postgres')
+  }
+  const levels = [
+    ['alter system', 'server', '7min', 420_000],
+    ['alter role all', 'all roles', '6min', 360_000],
+    ['alter database postgres', 'database', '300000', 300_000],
+    ['alter role shop_app', 'role', '4min', 240_000],
+    ['alter role shop_app in database postgres', 'role in database', '3min', 180_000],
+  ] as const
+  expect(await read()).toEqual({ ms: 0, source: 'server' })
+  for (const [whom, source, value, ms] of levels) {
+    await db.admin.query(`${whom} set ${name} = '${value}'`)
+    await db.admin.query('select pg_reload_conf()')
+    await expect.poll(read, { timeout: 30_000 }).toEqual({ ms, source })
+  }
+  for (const [whom] of levels) await db.admin.query(`${whom} reset ${name}`)
+  await db.admin.query('select pg_reload_conf()')
+})
+
+test.runIf(MAJOR >= 16)('the reserve is a way in', async () => {
+  const role = await db.role('reserved_one', [...REAPER_ROLES, 'pg_use_reserved_connections'])
+  const [finding] = found(await diagnoseAs(db, role, 1), 'no-way-in')
+  // Without reserved_connections the grant is of no use.
+  expect(finding?.remedies).toMatchObject([
+    { kind: 'sql', text: expect.stringContaining('REPLICATION') },
+  ])
+})
