@@ -1,7 +1,7 @@
 import type { Case, Fleet } from './case.ts'
 import type { Remedy } from './diagnosis.ts'
 import type { Framework } from './recognise.ts'
-import { proposedSize, roomFor } from './sizes.ts'
+import { needOf, proposedSize, roomFor } from './sizes.ts'
 import { atWork, plural } from './words.ts'
 
 /**
@@ -121,7 +121,7 @@ const SNIPPETS: Record<string, Snippet[]> = {
 export function adviseApplication(now: Case, fleet: Fleet): Remedy[] {
   const { recognised, usage, clients } = fleet
   const { framework, by } = recognised
-  const all = proposedSize(usage.peakBusy)
+  const all = proposedSize(needOf(now, fleet))
   const hosts = plural(clients, 'client address', 'client addresses')
   const sizes = {
     each: Math.max(1, Math.ceil(all / clients)),

@@ -1,3 +1,4 @@
+import { escapeIdentifier } from 'pg'
 import * as v from 'valibot'
 import { SlotkeeperError } from '../../lambda/errors.ts'
 import { readAnswer } from '../../lambda/postgres/answer.ts'
@@ -12,7 +13,6 @@ import {
 } from '../../lambda/postgres/rights.ts'
 import type { Diagnosis, Finding, PlanOption } from './diagnosis.ts'
 import { OPTIONS } from './diagnosis.ts'
-import { identifier } from './quote.ts'
 
 /**
  * What any role may see: whose sessions there are, in which database, by which name. Not what they do, since when, or
@@ -139,7 +139,7 @@ async function findGrants(link: Link): Promise<string[]> {
     v.strictTuple([missingSchema]),
     await link.query(FIND_MISSING, QUERY_MS),
   )
-  return answer[0].map((right) => `GRANT ${right} TO ${identifier(link.role)};`)
+  return answer[0].map((right) => `GRANT ${right} TO ${escapeIdentifier(link.role)};`)
 }
 
 function sayBlind(role: string, grants: string[]): Finding {

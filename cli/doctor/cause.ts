@@ -1,6 +1,7 @@
+import { findBlockers } from './blockers.ts'
 import { type Case, type Fleet, isLarge } from './case.ts'
 import { findChurn } from './findings/churn.ts'
-import { ago, atWork, nameOf, plural } from './words.ts'
+import { ago, atWork, nameOf, plural, sessionName } from './words.ts'
 
 /**
  * Why the slots are taken, in one sentence: the largest fleet, and what its sessions do. The title of `full` and
@@ -11,7 +12,7 @@ export function causeOf(now: Case): string {
   if (largest === undefined || !isLarge(largest.usage.members.length, now.usable)) {
     return `no application holds a tenth of them: ${plural(now.fleets.length, 'application')}, ${plural(now.total.members.length, 'session')}`
   }
-  return `${nameOf(largest)} holds ${largest.usage.members.length}: ${workOf(now, largest)}`
+  return `${nameOf(largest)} holds ${largest.usage.members.length} of ${now.usable}: ${workOf(now, largest)}`
 }
 
 /** What the sessions of a fleet mostly do. */
@@ -19,14 +20,23 @@ function workOf(now: Case, fleet: Fleet): string {
   const { members, busy, peakWaiting, idleInTransaction, idleOverMinute, oldestIdleSeconds } =
     fleet.usage
   const most = members.length / 2
-  if (peakWaiting > most) return `${peakWaiting} wait for a lock`
+  if (peakWaiting > most) return `${peakWaiting} wait for a lock${holderOf(now)}`
   if (idleInTransaction > most) return `${idleInTransaction} are idle in a transaction`
-  if (findChurn(now).some(({ fleet: other }) => other === fleet)) {
-    return 'they come back as fast as they go'
-  }
+  const churn = findChurn(now).find((one) => one.fleet === fleet)
+  if (churn) return `they come back as fast as they go: ${churn.how}`
   if (idleOverMinute > most) {
-    return `${idleOverMinute} idle for over a minute (up to ${ago(oldestIdleSeconds)}), ${atWork(fleet.usage.peakBusy)}`
+    const unused = fleet.usage.neverUsedOverMinute
+    const never = unused > 0 ? `, ${unused} never used` : ''
+    return `${idleOverMinute} idle for over a minute (up to ${ago(oldestIdleSeconds)})${never}, ${atWork(fleet.usage.peakBusy)}`
   }
   if (busy > most) return `${busy} are at work`
   return `${atWork(fleet.usage.peakBusy)}, few are idle for over a minute`
+}
+
+/** Who holds the lock that most sessions wait for. Empty if they have not waited for long. */
+function holderOf({ last }: Case): string {
+  const [blocker] = findBlockers(last)
+  if (blocker === undefined) return ''
+  const { state, ageSeconds } = blocker.session
+  return ` that ${sessionName(blocker.session)} holds, ${state} for ${ago(ageSeconds)}`
 }

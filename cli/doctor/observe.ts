@@ -43,11 +43,11 @@ export type Observed = {
 
 const QUERY_MS = 5_000
 const EVERY_MS = 1_000
+const PATIENCE_MS = 10_000
 
 /**
  * Watches a server for a while.
- * @throws SlotkeeperError if no look succeeded. Only a full server is tried again until the time is over, because a
- *   slot may become free.
+ * @throws SlotkeeperError if no look succeeded
  */
 export async function observe(
   gate: Gate,
@@ -62,16 +62,22 @@ export async function observe(
     facts ??= await readFacts(link, snapshot, deadline)
     return readLook(gate, link, snapshot, deadline)
   }
+  const started = performance.now()
   const pace = { everyMs: EVERY_MS, forMs, stop }
   const take = (link: Link, timeoutMs: number) => takeSnapshot(link, timeoutMs, 'accepted')
   for await (const look of looks(gate, pace, read, take)) {
     if (!(look instanceof SlotkeeperError)) taken.push(look)
-    else if (taken.length === 0 && look.kind !== 'exhausted') throw look
+    else if (taken.length === 0 && !isWorthAnotherLook(look, started)) throw look
     else failures.push(look)
   }
   const [first, ...later] = taken
   if (first === undefined || facts === undefined) throw failures.at(-1)
   return { target, looks: [first, ...later], facts, failures }
+}
+
+/** On a full server a slot may become free. Whoever was paged does not wait for it long. */
+function isWorthAnotherLook({ kind }: SlotkeeperError, started: number): boolean {
+  return kind === 'exhausted' && performance.now() - started < PATIENCE_MS
 }
 
 async function readLook(

@@ -1,11 +1,12 @@
-import { type Case, isLarge } from './case.ts'
+import { type Case, type Fleet, isLarge } from './case.ts'
 import type { PlanOption } from './diagnosis.ts'
 import { findChurn } from './findings/churn.ts'
 import { memoryLimit, memoryOf } from './findings/server.ts'
 import { isPooler } from './recognise.ts'
 import { proposeRule } from './remedies.ts'
-import { proposedSize } from './sizes.ts'
-import { ago, nameOf, ownerOf, plural, round } from './words.ts'
+import { meanBusy, needOf, proposedSize } from './sizes.ts'
+import { MINUTE } from './usage.ts'
+import { ago, nameOf, ownerOf, plural } from './words.ts'
 
 /** Work that takes this share of the slots needs more of them; idle sessions do not. */
 const BUSY_SHARE = 0.7
@@ -14,26 +15,6 @@ const BUSY_SHARE = 0.7
 export function makePlan(now: Case): PlanOption[] {
   return [smallerPools(now), pooler(now), stricterPolicy(now), raiseLimit(now)]
 }
-
-/**
- * The mean number of sessions at work since the statistics were reset, by Little's law. NULL if they were never
- * reset, or so lately that a single statement would count for much.
- */
-export function meanBusy({ last }: Case): number | null {
-  const means = last.counters.map(({ activeSeconds, resetAt }) => {
-    const seconds = resetAt === null ? 0 : last.snapshot.atMs / 1000 - resetAt
-    return seconds < LEAST_STATISTICS_SECONDS ? null : activeSeconds / seconds
-  })
-  const known = means.filter((mean) => mean !== null)
-  return known.length === 0
-    ? null
-    : round(
-        known.reduce((sum, mean) => sum + mean, 0),
-        2,
-      )
-}
-
-const LEAST_STATISTICS_SECONDS = 3600
 
 /** The sessions at work that no lock holds up. */
 function workload({ total }: Case): number {
@@ -53,13 +34,13 @@ function smallerPools(now: Case): PlanOption {
     }
   }
   const { members, peakBusy } = largest.usage
-  const proposed = proposedSize(peakBusy)
+  const proposed = proposedSize(needOf(now, largest))
   const sessions = members.length
   const numbers = {
     sessions,
     peakBusy,
     proposed,
-    meanBusy: meanBusy(now),
+    meanBusy: meanBusy(now, largest.pool.database),
     clients: largest.clients,
   }
   const take = proposed * 2 <= sessions
@@ -114,35 +95,42 @@ function stricterPolicy(now: Case): PlanOption {
   const candidates = now.fleets.filter(
     (fleet) => !churning.has(fleet) && !isPooler(fleet.recognised),
   )
-  const reapable = candidates.map((fleet) => {
-    const seconds = proposeRule(now, fleet)?.[0]
-    if (seconds === undefined) return 0
-    const old = fleet.usage.members.filter(
-      ({ state, ageSeconds, superuser }) =>
-        state === 'idle' && (ageSeconds ?? 0) > seconds && superuser === false,
-    )
-    return Math.max(0, old.length - fleet.guarded)
-  })
+  const reapable = candidates.map((fleet) => countReapable(now, fleet))
   const count = reapable.reduce((sum, reaped) => sum + reaped, 0)
   const best = candidates[reapable.indexOf(Math.max(0, ...reapable))]
   const timeout = best && proposeRule(now, best)
-  const numbers = {
-    idleOverMinute: now.total.idleOverMinute,
-    wouldEnd: count,
-    olderThan: timeout?.[1].replace('min', 'm') ?? null,
-    churning: churning.size,
-  }
-  const take = isLarge(count, now.usable)
+  const isBlocked = now.total.peakWaiting > now.total.members.length / 2
+  const take = isLarge(count, now.usable) && !isBlocked
+  const frees = `idle over ${ago(timeout?.[0] ?? MINUTE)} frees ${plural(count, 'slot')} now`
   return {
     option: 'stricter-policy',
     take,
-    why: take
-      ? `idle over ${ago(timeout?.[0] ?? 60)} frees ${plural(count, 'slot')} now: it buys time only`
-      : churning.size > 0
-        ? 'what it ends comes back as fast'
-        : `it would free ${plural(count, 'slot')}: ${now.total.idleOverMinute === 0 ? 'no session is idle for over a minute' : 'few sessions are idle for long'}`,
-    numbers,
+    why: take ? `${frees}: it buys time only` : whyNoPolicy(now, isBlocked, churning.size > 0),
+    numbers: {
+      idleOverMinute: now.total.idleOverMinute,
+      wouldEnd: count,
+      olderThan: timeout?.[1].replace('min', 'm') ?? null,
+      churning: churning.size,
+    },
   }
+}
+
+/** How many sessions a rule would end now: not superusers', and not those that Slotkeeper spares. */
+function countReapable(now: Case, fleet: Fleet): number {
+  const seconds = proposeRule(now, fleet)?.[0]
+  if (seconds === undefined) return 0
+  const old = fleet.usage.members.filter(
+    ({ state, ageSeconds, superuser }) =>
+      state === 'idle' && (ageSeconds ?? 0) > seconds && superuser === false,
+  )
+  return Math.max(0, old.length - fleet.guarded)
+}
+
+function whyNoPolicy({ total }: Case, isBlocked: boolean, isChurning: boolean): string {
+  if (isBlocked) return 'few are idle: the others wait for a lock'
+  if (isChurning) return 'what it ends comes back as fast'
+  if (total.idleOverMinute === 0) return 'no session is idle for over a minute'
+  return `few are idle for long: ${total.idleOverMinute} for over a minute`
 }
 
 function raiseLimit(now: Case): PlanOption {

@@ -4,7 +4,7 @@ import { type Case, type Fleet, isMighty, isTight, roleOf } from './case.ts'
 import type { Remedy } from './diagnosis.ts'
 import { identifier, literal } from './quote.ts'
 import { isPooler } from './recognise.ts'
-import { heldByOthers, proposedSize, roomFor } from './sizes.ts'
+import { heldByOthers, needOf, proposedSize, roomFor } from './sizes.ts'
 import { effectiveTimeout } from './timeouts.ts'
 import { ago, atWork, nameOf, ownerOf, plural, stepAbove, stepBelow } from './words.ts'
 
@@ -45,6 +45,9 @@ function countOver({ usage }: Fleet, seconds: number): number {
   ).length
 }
 
+/** So that a line of SQL, indented, fits into a terminal. */
+const MOST_SQL_WIDTH = 78
+
 /** Ends the idle sessions of one fleet that nothing needs. The role, the database and the name are matched exactly. */
 export function endIdleNow(fleet: Fleet): Remedy[] {
   const { user, database, application } = fleet.pool
@@ -53,12 +56,14 @@ export function endIdleNow(fleet: Fleet): Remedy[] {
     return []
   }
   const [seconds, written] = timeout
-  const named = application === null ? '' : ` AND application_name = ${literal(application)}`
+  const owner = ` WHERE usename = ${literal(user)} AND datname = ${literal(database)}`
+  const named = application === null ? '' : `AND application_name = ${literal(application)}`
+  const line = `${owner} ${named}`.trimEnd()
   return [
     {
       kind: 'sql',
       text: `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity a
- WHERE usename = ${literal(user)} AND datname = ${literal(database)}${named}
+${line.length <= MOST_SQL_WIDTH ? line : `${owner}\n   ${named}`}
    AND state = 'idle' AND state_change < now() - interval '${written}'
    AND backend_type = 'client backend' AND query !~* 'listen|backup'
    AND 'advisory' <> ALL (SELECT locktype FROM pg_locks WHERE pid = a.pid)
@@ -81,7 +86,7 @@ export function limitRole(now: Case, fleet: Fleet): Remedy[] {
     {
       kind: 'sql',
       text: `ALTER ROLE ${identifier(user)} CONNECTION LIMIT ${proposed};`,
-      why: `Keeps everyone else in. The role holds ${plural(sessions, 'session')} (${atWork(peakBusy)}); ${proposed} leaves ${now.usable - proposed} of ${now.usable} slots for others, who hold ${others}. Only new sessions are refused ("too many connections for role"). It does not mend the application.`,
+      why: `Keeps everyone else in. The role holds ${plural(sessions, 'session')} (${atWork(peakBusy)}); ${proposed} leaves ${now.usable - proposed} of ${now.usable} slots for others, who hold ${others}. It ends no session; while the role holds more, its new logins are refused. It does not mend the application. Take it back with CONNECTION LIMIT -1.`,
     },
   ]
 }
@@ -95,7 +100,9 @@ export function proposeLimit(
 ): { sessions: number; peakBusy: number; proposed: number; others: number } | undefined {
   const role = roleOf(now, user)
   const usage = now.byRole.get(user)
-  if (user === null || usage === undefined || role === undefined || isMighty(role)) return undefined
+  const isOwn = user === now.last.snapshot.ownUser
+  if (user === null || usage === undefined || isOwn) return undefined
+  if (role === undefined || isMighty(role)) return undefined
   const sessions = usage.members.length
   const others = heldByOthers(now, user)
   const proposed = roomFor(now, user)
@@ -172,7 +179,7 @@ export function policyFor(now: Case, fleet: Fleet): Remedy[] {
 
 /** For clients that come back at once: few server connections that serve many clients. */
 export function poolThem(now: Case, fleet: Fleet): Remedy {
-  const size = proposedSize(fleet.usage.peakBusy)
+  const size = proposedSize(needOf(now, fleet))
   return {
     kind: 'application',
     text: poolerLines(fleet.pool.database ?? '*', size),

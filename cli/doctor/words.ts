@@ -1,3 +1,4 @@
+import type { Session } from '../../lambda/core/session.ts'
 import { age } from '../show.ts'
 import type { Fleet } from './case.ts'
 import type { FindingPool } from './diagnosis.ts'
@@ -54,4 +55,10 @@ export function stepBelow(seconds: number): [seconds: number, written: string] {
 /** The most sessions that a look saw at work. */
 export function atWork(peakBusy: number): string {
   return peakBusy === 0 ? 'none was seen at work' : `at most ${peakBusy} at work at once`
+}
+
+/** One session in a sentence: `pid 123 of shop_app@shop "php"`. */
+export function sessionName(session: Session): string {
+  const { pid, application } = session
+  return `pid ${pid} of ${ownerOf(session)}${application === '' ? '' : ` "${application}"`}`
 }

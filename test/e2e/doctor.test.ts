@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import type { Diagnosis } from '../../cli/doctor/diagnosis.ts'
 import { FINDING_IDS, OPTIONS } from '../../cli/doctor/diagnosis.ts'
 import { app, db, slotkeeper, url } from '../support/cli.ts'
+import { until } from '../support/until.ts'
 
 test('doctor prints a diagnosis of the promised form, and ends no session', async () => {
   const sessions = await Promise.all(Array.from({ length: 50 }, () => db.open(app, 'php')))
@@ -70,4 +73,26 @@ test('without a server it is an error of the connection, and bad usage is named'
   const bad = await slotkeeper(['doctor', '--for', 'soon', '--url', url])
   expect(bad.code).toBe(2)
   expect(bad.err).toContain('--for: found "soon"; expected a duration such as "10s"')
+})
+
+test('Ctrl-C ends the watch, prints what was seen, and leaves no session behind', async () => {
+  const child = spawn(process.execPath, ['dist/cli.mjs', 'doctor', '--for', '1h', '--url', url], {
+    env: { PATH: process.env.PATH },
+  })
+  let out = ''
+  child.stdout.on('data', (text) => {
+    out += text
+  })
+  const exited = once(child, 'exit')
+  const own = async () => {
+    const { rows } = await db.admin.query(
+      "select count(*)::int as n from pg_stat_activity where application_name = 'slotkeeper' and state = 'idle'",
+    )
+    return rows[0]?.n as number
+  }
+  await until(async () => (await own()) === 1)
+  child.kill('SIGINT')
+  expect(await exited).toEqual([0, null])
+  expect(out).toContain('The four options')
+  await until(async () => (await own()) === 0)
 })

@@ -1,6 +1,6 @@
 import { adviseApplication } from '../advice.ts'
-import { type Case, type Fleet, isLarge } from '../case.ts'
-import type { Evidence, Finding } from '../diagnosis.ts'
+import { type Case, type Fleet, isLarge, isTight } from '../case.ts'
+import type { Evidence, Finding, Severity } from '../diagnosis.ts'
 import { isPooler } from '../recognise.ts'
 import { adjustPooler, limitRole, poolThem } from '../remedies.ts'
 import { ago, nameOf, plural, round } from '../words.ts'
@@ -29,8 +29,8 @@ export function findChurn(now: Case): Churn[] {
 }
 
 function seenTurnover(
-  { watchedSeconds, observed }: Case,
-  { usage }: Fleet,
+  { watchedSeconds, observed, last }: Case,
+  { usage, pool }: Fleet,
 ): Omit<Churn, 'fleet'> | undefined {
   const { opened, ended, peakSessions, members, oldestIdleSeconds } = usage
   const [first] = observed.looks
@@ -39,9 +39,13 @@ function seenTurnover(
   const isBack = opened >= BACK * ended && members.length >= BACK * peakSessions
   const stays = (oldestIdleSeconds ?? 0) > Math.max(INTERVAL_SECONDS, watchedSeconds)
   if (!isBack || stays || opened - ended > ended) return undefined
+  const killedOf = ({ counters }: Case['last']) =>
+    counters.find(({ database }) => database === pool.database)?.killed ?? 0
+  const killed = Math.max(0, killedOf(last) - killedOf(first))
+  const byWhom = killed >= ended / 2 ? `, ${killed} by pg_terminate_backend` : ''
   return {
-    evidence: { opened, ended, ...agesOf(usage, watchedSeconds) },
-    how: `${ended} ended and ${opened} opened in ${ago(watchedSeconds)}`,
+    evidence: { opened, ended, killed, ...agesOf(usage, watchedSeconds) },
+    how: `${opened} opened and ${ended} ended in ${ago(watchedSeconds)}${byWhom}`,
   }
 }
 
@@ -96,7 +100,7 @@ export function reportChurn(now: Case): Finding[] {
         : `A rule of ${RULE_SECONDS} s each minute would leave ${held} of ${workers}: workers x min(1, (${RULE_SECONDS} s + ${INTERVAL_SECONDS / 2} s) / mean pause of ${ago(pause)})`
     return {
       id: 'churn',
-      severity: isLarge(usage.peakSessions, now.usable) ? 'warning' : 'info',
+      severity: severityOf(now, usage),
       title: `${nameOf(fleet)} comes back as fast as it goes: ${how}. ${arithmetic}`,
       evidence: { ...evidence, workers, heldUnderReaping: held },
       pool,
@@ -110,6 +114,11 @@ export function reportChurn(now: Case): Finding[] {
           ],
     }
   })
+}
+
+function severityOf(now: Case, { peakSessions }: Fleet['usage']): Severity {
+  if (!isLarge(peakSessions, now.usable)) return 'info'
+  return isTight(now) ? 'critical' : 'warning'
 }
 
 function fewerWorkers({ usage, clients }: Fleet) {

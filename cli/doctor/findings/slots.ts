@@ -26,7 +26,7 @@ export function findFull(now: Case): Finding[] {
       {
         id: 'full',
         severity: 'critical',
-        title: `No slot is free (${slots.used} used of ${usable}, ${slots.reserved} reserved): ${causeOf(now)}`,
+        title: `No slot is free: ${causeOf(now)}`,
         evidence,
         remedies: firstAid(now),
       },

@@ -5,7 +5,13 @@ import type { Finding, FindingPool, Remedy } from '../diagnosis.ts'
 import { identifier, literal } from '../quote.ts'
 import { effectiveTimeout } from '../timeouts.ts'
 import { isInTransaction, MINUTE } from '../usage.ts'
-import { ago, ownerOf, plural, round } from '../words.ts'
+import { ago, ownerOf, plural, round, sessionName } from '../words.ts'
+
+const END_TRANSACTIONS: Remedy = {
+  kind: 'application',
+  text: 'commit or roll back before every call to another service,\nand in a finally block',
+  why: 'The program began a transaction and went to do something else, or forgot it after an error. Until it ends, its locks stay, and VACUUM can remove no row that died since.',
+}
 
 /** Each group of one role in one database that is idle in a transaction for over a minute. */
 export function findIdleInTransaction(now: Case): Finding[] {
@@ -27,11 +33,7 @@ export function findIdleInTransaction(now: Case): Finding[] {
       },
       pool: poolOfSession(oldest),
       remedies: [
-        {
-          kind: 'application',
-          text: 'commit or roll back before every call to another service, and in a finally block',
-          why: 'The program began a transaction and went to do something else, or forgot it after an error. Until it ends, its locks stay, and VACUUM can remove no row that died since.',
-        },
+        END_TRANSACTIONS,
         ...limitTransaction(now, oldest, sleepers.length),
         sleepers.length === 1
           ? endSession(oldest, 'Ends it. Its transaction is rolled back.')
@@ -86,7 +88,7 @@ export function reportBlocking(now: Case): Finding[] {
     return {
       id: 'blocking' as const,
       severity: 'critical' as const,
-      title: `pid ${session.pid} of ${ownerOf(session)}${quoted(session)}, ${does}, keeps ${plural(waiting.length, 'other')} waiting for up to ${ago(longestSeconds)}`,
+      title: `${sessionName(session)}, ${does}, keeps ${plural(waiting.length, 'other')} waiting for up to ${ago(longestSeconds)}`,
       evidence: {
         blocker: describe(session),
         waiting: waiting.slice(0, 20).map(describe),
@@ -94,7 +96,10 @@ export function reportBlocking(now: Case): Finding[] {
         longestWaitSeconds: round(longestSeconds),
       },
       pool: poolOfSession(session),
-      remedies: [endSession(session, whyEnd(blocker))],
+      remedies: [
+        endSession(session, whyEnd(blocker)),
+        ...(isInTransaction(session) ? [END_TRANSACTIONS] : []),
+      ],
     }
   })
 }
@@ -105,8 +110,6 @@ function whyEnd({ session, waiting }: Blocker): string {
     : 'Its statement is canceled, and its transaction is rolled back'
   return `${what}, and ${plural(waiting.length, 'session')} can go on. Run it as a role with pg_signal_backend${session.superuser ? '; this session needs a superuser' : ''}.`
 }
-
-const quoted = ({ application }: Session) => (application === '' ? '' : ` "${application}"`)
 
 function poolOfSession({ user, database, application, client }: Session): FindingPool {
   return { user, database, application, client }

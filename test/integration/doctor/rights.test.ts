@@ -45,15 +45,27 @@ test('blind: who holds the slots is said all the same, and the remedy gives sigh
   expect(found(await diagnoseAs(db, role, 1), 'blind')).toEqual([])
 })
 
-test('a server that took from PUBLIC what a look needs: the grants are named, and mend it', async () => {
-  const rights = [
-    'EXECUTE ON FUNCTION pg_catalog.pg_lock_status()',
-    'SELECT ON pg_catalog.pg_roles',
-  ]
-  for (const right of rights) await db.admin.query(`revoke ${right} from public`)
-  const failure = await watchAs(db, reaper, 1).catch((error: unknown) => error)
-  expect(failure).toMatchObject({ kind: 'rights' })
-  for (const right of rights) await db.admin.query(`grant ${right} to public`)
+test('a server that took from PUBLIC what a look needs: the grant is named, and mends it', async () => {
+  await db.open(app, 'php', 'select 1')
+  const right = 'EXECUTE ON FUNCTION pg_catalog.octet_length(text)'
+  await db.admin.query(`revoke ${right} from public`)
+  const diagnosis = await blindly(reaper)
+  expect(diagnosis.pools.map(({ user }) => user)).toContain('shop_app')
+  const [finding] = found(diagnosis, 'blind')
+  expect(finding?.remedies).toMatchObject([{ text: `GRANT ${right} TO "reaper";` }])
+  for (const sql of sqlOf(finding)) await db.admin.query(sql)
+  expect(found(await diagnoseAs(db, reaper, 1), 'blind')).toEqual([])
+  await db.admin.query(`grant ${right} to public; revoke ${right} from reaper`)
+})
+
+test('where not even the names can be read, the error names the grants', async () => {
+  const right = 'SELECT ON pg_catalog.pg_roles'
+  await db.admin.query(`revoke ${right} from public`)
+  await expect(blindly(reaper)).rejects.toMatchObject({
+    kind: 'rights',
+    message: expect.stringContaining(`GRANT ${right} TO "reaper";`),
+  })
+  await db.admin.query(`grant ${right} to public`)
 })
 
 const RIGHTS = [

@@ -248,3 +248,33 @@ describe('the plan', () => {
     expect(raise).toMatchObject({ take: false, why: expect.stringContaining('wait for a lock') })
   })
 })
+
+describe('the mean at work since the statistics were reset', () => {
+  const counters = (database: string, resetAt: number | null) => ({
+    database,
+    sessions: 1,
+    abandoned: 0,
+    fatal: 0,
+    killed: 0,
+    activeSeconds: 72_000,
+    sessionSeconds: 0,
+    resetAt,
+  })
+  const hour = 1_767_225_600 - 7200
+
+  test.each<[name: string, sessions: Session[], resetAt: number | null, proposed: number]>([
+    ['is a lower bound of what an application needs', many(60), hour, 22],
+    [
+      'tells nothing of one that shares its database',
+      [...many(60), ...many(1, { user: 'crm_app' })],
+      hour,
+      5,
+    ],
+    ['is not known without a reset', many(60), null, 5],
+    ['is not known after a young one', many(60), 1_767_225_000, 5],
+  ])('%s', (_, sessions, resetAt, proposed) => {
+    const diagnosis = diagnose(observed([sessions], { counters: [counters('shop', resetAt)] }))
+    const option = diagnosis.plan.find(({ option }) => option === 'smaller-pools')
+    expect(option?.numbers.proposed).toBe(proposed)
+  })
+})
