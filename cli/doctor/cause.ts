@@ -1,7 +1,7 @@
 import { findBlockers } from './blockers.ts'
 import { type Case, type Fleet, isLarge } from './case.ts'
 import { findChurn } from './findings/churn.ts'
-import { ago, atWork, nameOf, plural, sessionName } from './words.ts'
+import { ago, atWork, nameOf, plural, probably, sessionName } from './words.ts'
 
 /**
  * Why the slots are taken, in one sentence: the largest fleet, and what its sessions do. The title of `full` and
@@ -12,7 +12,7 @@ export function causeOf(now: Case): string {
   if (largest === undefined || !isLarge(largest.usage.members.length, now.usable)) {
     return `no application holds a tenth of them: ${plural(now.fleets.length, 'application')}, ${plural(now.total.members.length, 'session')}`
   }
-  return `${nameOf(largest)} holds ${largest.usage.members.length} of ${now.usable}: ${workOf(now, largest)}`
+  return `${nameOf(largest)}${probably(largest)} holds ${largest.usage.members.length} of ${now.usable}: ${workOf(now, largest)}`
 }
 
 /** What the sessions of a fleet mostly do. */

@@ -2,7 +2,7 @@ import { type Case, type Fleet, isLarge } from './case.ts'
 import type { PlanOption } from './diagnosis.ts'
 import { findChurn } from './findings/churn.ts'
 import { memoryLimit, memoryOf } from './findings/server.ts'
-import { isPooler } from './recognise.ts'
+import { isPerProcess, isPooler } from './recognise.ts'
 import { proposeRule } from './remedies.ts'
 import { meanBusy, needOf, proposedSize } from './sizes.ts'
 import { MINUTE } from './usage.ts'
@@ -59,10 +59,11 @@ function pooler(now: Case): PlanOption {
   const many = now.fleets
     .filter(isScattered)
     .filter(({ usage }) => isLarge(usage.members.length, now.usable))
+  const each = now.hoards.filter(({ recognised }) => isPerProcess(recognised))
   const there = now.fleets.filter(({ recognised }) => isPooler(recognised))
   const busy = workload(now)
-  const [fleet] = [...churn.map((one) => one.fleet), ...many]
-  const proposed = proposedSize(fleet?.usage.peakBusy ?? busy)
+  const [fleet] = [...churn.map((one) => one.fleet), ...many, ...each]
+  const proposed = proposedSize(fleet ? needOf(now, fleet) : busy)
   const numbers = {
     processes: fleet?.usage.peakSessions ?? now.total.peakSessions,
     clients: fleet?.clients ?? 0,
@@ -75,7 +76,7 @@ function pooler(now: Case): PlanOption {
     option: 'pooler',
     take,
     why: take
-      ? `${plural(numbers.processes, 'process', 'processes')} of ${ownerOf(fleet.pool)} each want a slot and at most ${numbers.peakBusy} work at once: default_pool_size = ${proposed}`
+      ? `${plural(numbers.processes, 'process', 'processes')} of ${ownerOf(fleet.pool)} need ${numbers.peakBusy} at once: pool of ${proposed}`
       : isBusy
         ? `${busy} of ${now.usable} slots are at work at once: a pooler would make clients wait in line`
         : there.length > 0

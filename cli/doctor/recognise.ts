@@ -39,6 +39,35 @@ export function isPooler({ framework }: Recognised): boolean {
   return framework !== undefined && POOLERS.has(framework)
 }
 
+/** Programs whose processes each hold a session of their own, so that no pool can be made smaller. */
+const PER_PROCESS: ReadonlySet<Framework> = new Set(['laravel-queue', 'octane', 'php', 'django'])
+
+export function isPerProcess({ framework }: Recognised): boolean {
+  return framework !== undefined && PER_PROCESS.has(framework)
+}
+
+/** How people write their names. */
+export const FRAMEWORK_NAMES: Record<Framework, string> = {
+  pgbouncer: 'PgBouncer',
+  pgpool: 'pgpool',
+  odyssey: 'Odyssey',
+  pgcat: 'PgCat',
+  supavisor: 'Supavisor',
+  'rds-proxy': 'RDS Proxy',
+  pooler: 'a pooler in session mode, such as PgBouncer',
+  'laravel-queue': "Laravel's queue workers",
+  octane: 'Laravel Octane',
+  php: 'PHP',
+  'node-postgres': 'node-postgres',
+  'postgres-js': 'postgres.js',
+  prisma: 'Prisma',
+  hikari: 'HikariCP',
+  sqlalchemy: 'SQLAlchemy',
+  django: 'Django',
+  rails: 'Rails',
+  pgx: 'pgx',
+}
+
 /** Application names, the most specific first. People choose these names, so they are hints. */
 const BY_NAME: [RegExp, Framework][] = [
   [/^pgbouncer\b/i, 'pgbouncer'],

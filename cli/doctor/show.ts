@@ -5,6 +5,8 @@ import type { Diagnosis, Finding, PlanOption, PoolUse, Remedy, Severity } from '
 import { ago, plural } from './words.ts'
 import { wrap } from './wrap.ts'
 
+/** The lines of a terminal, without the one for the prompt. */
+const SCREEN = 23
 const BAR = 40
 const POOL_BAR = 10
 const INDENT = '  '
@@ -17,11 +19,16 @@ const INDENT = '  '
 export function showDiagnosis(diagnosis: Diagnosis, width = 80): string {
   const { findings, plan, pools } = diagnosis
   const earlier = new Map<string, number>()
-  return [
-    ...showServer(diagnosis, width),
-    '',
-    ...showWorst(findings[0], width),
+  const server = showServer(diagnosis, width)
+  const options = [
+    paint('bold', 'The four options'),
     ...plan.flatMap((option) => showOption(option, width)),
+  ]
+  return [
+    ...server,
+    '',
+    ...showWorst(findings[0], width, SCREEN - server.length - 1 - options.length),
+    ...options,
     '',
     ...showPools(pools, diagnosis),
     ...findings.flatMap((finding, index) => [
@@ -45,25 +52,25 @@ function showServer({ target, at, watchedSeconds, server, slots }: Diagnosis, wi
   ]
 }
 
-/** What is wrong, what frees slots at once, and what ends it for good. */
-function showWorst(finding: Finding | undefined, width: number): string[] {
+/**
+ * What is wrong, what frees slots at once, and what ends it for good. The rest of the last one stands with its finding.
+ * @param room for it, lines
+ */
+function showWorst(finding: Finding | undefined, width: number, room: number): string[] {
   if (finding === undefined) return ['Nothing is wrong with the slots.', '']
   const { remedies } = finding
   const now = remedies.filter(({ kind }) => kind === 'sql').slice(0, 2)
   const then = remedies.find(({ kind }) => kind !== 'sql')
-  return [
+  const shown = [
     ...showTitle(finding, width),
     ...(now.length > 0
       ? [heading('Now, in psql as an administrator (below it says what this does):')]
       : []),
     ...now.flatMap(lines),
-    ...(then ? [heading('For good:'), ...lines(then).slice(0, MOST_FIRST_LINES)] : []),
-    paint('bold', 'The four options'),
+    ...(then ? [heading('For good:')] : []),
   ]
+  return [...shown, ...(then ? lines(then) : []).slice(0, Math.max(1, room - shown.length))]
 }
-
-/** The first screen has room for two. The rest of a remedy stands with its finding. */
-const MOST_FIRST_LINES = 2
 
 const heading = (text: string) => paint('cyan', text)
 

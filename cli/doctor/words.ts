@@ -2,6 +2,7 @@ import type { Session } from '../../lambda/core/session.ts'
 import { age } from '../show.ts'
 import type { Fleet } from './case.ts'
 import type { FindingPool } from './diagnosis.ts'
+import { FRAMEWORK_NAMES } from './recognise.ts'
 
 /** A count with its noun: `1 session`, `2 sessions`. */
 export function plural(count: number, noun: string, nouns = `${noun}s`): string {
@@ -61,4 +62,9 @@ export function atWork(peakBusy: number): string {
 export function sessionName(session: Session): string {
   const { pid, application } = session
   return `pid ${pid} of ${ownerOf(session)}${application === '' ? '' : ` "${application}"`}`
+}
+
+/** What opened a fleet's sessions, in brackets. Empty if nothing shows it. */
+export function probably({ recognised: { framework } }: Fleet): string {
+  return framework === undefined ? '' : ` (probably ${FRAMEWORK_NAMES[framework]})`
 }

@@ -47,7 +47,7 @@ test('the first screen of a full server has the finding, what to do and the plan
   expect(code).toBe(1)
   const [above = ''] = out.split('\nWho holds the slots')
   const screen = above.split('\n')
-  expect(screen.length).toBeLessThanOrEqual(23)
+  expect(screen.length).toBeLessThanOrEqual(24)
   for (const line of screen) expect(line.length).toBeLessThanOrEqual(80)
   expect(screen.join('\n')).toMatch(/CRITICAL {2}No slot is free/)
   for (const words of ['smaller pools', 'a pooler', 'stricter policy', 'more slots']) {

@@ -12,7 +12,7 @@ import {
   proposeLimit,
 } from '../remedies.ts'
 import { effectiveTimeout } from '../timeouts.ts'
-import { ago, atWork, nameOf, ownerOf, round } from '../words.ts'
+import { ago, atWork, nameOf, ownerOf, probably, round } from '../words.ts'
 
 /** A fleet that holds a tenth or more of the usable slots, most of its sessions idle for over a minute. */
 export function findHoards(now: Case): Finding[] {
@@ -22,7 +22,7 @@ export function findHoards(now: Case): Finding[] {
     return {
       id: 'hoard',
       severity: isTight(now) ? 'critical' : 'warning',
-      title: `${nameOf(fleet)} holds ${members.length} of ${now.usable} slots: ${idleOverMinute} are idle for over a minute (up to ${ago(oldestIdleSeconds)}), ${atWork(peakBusy)}`,
+      title: `${nameOf(fleet)}${probably(fleet)} holds ${members.length} of ${now.usable} slots: ${idleOverMinute} are idle for over a minute (up to ${ago(oldestIdleSeconds)}), ${atWork(peakBusy)}`,
       evidence: evidenceOf(now, fleet),
       pool,
       remedies: remediesFor(now, fleet),

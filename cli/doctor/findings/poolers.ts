@@ -1,18 +1,8 @@
 import type { Case } from '../case.ts'
 import type { Finding } from '../diagnosis.ts'
-import { isPooler } from '../recognise.ts'
+import { FRAMEWORK_NAMES, isPooler } from '../recognise.ts'
 import { adjustPooler } from '../remedies.ts'
 import { nameOf, plural } from '../words.ts'
-
-const NAMES: Record<string, string> = {
-  pgbouncer: 'PgBouncer',
-  pgpool: 'pgpool',
-  odyssey: 'Odyssey',
-  pgcat: 'PgCat',
-  supavisor: 'Supavisor',
-  'rds-proxy': 'RDS Proxy',
-  pooler: 'a pooler in session mode, such as PgBouncer',
-}
 
 /** Sessions that a pooler holds for its clients. */
 export function findPoolers({ fleets }: Case): Finding[] {
@@ -20,7 +10,7 @@ export function findPoolers({ fleets }: Case): Finding[] {
     .filter(({ recognised }) => isPooler(recognised))
     .map((fleet) => {
       const { recognised, usage, pool } = fleet
-      const name = NAMES[recognised.framework ?? ''] ?? 'a pooler'
+      const name = FRAMEWORK_NAMES[recognised.framework ?? 'pooler']
       return {
         id: 'pooler' as const,
         severity: 'info' as const,

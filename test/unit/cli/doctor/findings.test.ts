@@ -223,7 +223,8 @@ describe('the plan', () => {
     )
 
   test.each<[name: string, sessions: Session[], taken: string[]]>([
-    ['a hoard', many(60), ['smaller-pools', 'stricter-policy']],
+    ['a hoard', many(60, { application: 'shop-web' }), ['smaller-pools', 'stricter-policy']],
+    ['processes with a session each', many(60), ['smaller-pools', 'pooler', 'stricter-policy']],
     ['all at work', many(90, { state: 'active' }), ['raise-limit']],
     ['nothing', many(3), []],
     [
