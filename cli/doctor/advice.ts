@@ -72,7 +72,7 @@ const SNIPPETS: Record<string, Snippet[]> = {
       name: 'Prisma',
       lines: ({ each }) =>
         `new PrismaPg({ connectionString, max: ${each}, idleTimeoutMillis: 10_000 }) // Prisma 7\nDATABASE_URL="…?connection_limit=${each}" # Prisma up to 6`,
-      why: 'One PrismaClient for each process. Up to 6 its pool has twice the processor cores and one by default, and never closes an idle connection.',
+      why: 'One PrismaClient for each process. Up to 6 its pool has by default one connection more than twice the processor cores.',
     },
   ],
   hikari: [

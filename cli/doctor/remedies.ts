@@ -68,7 +68,7 @@ ${line.length <= MOST_SQL_WIDTH ? line : `${owner}\n   ${named}`}
    AND backend_type = 'client backend' AND query !~* 'listen|backup'
    AND 'advisory' <> ALL (SELECT locktype FROM pg_locks WHERE pid = a.pid)
    AND NOT EXISTS (SELECT FROM pg_replication_slots WHERE active_pid = pid);`,
-      why: `Frees up to ${plural(countOver(fleet, seconds), 'slot')} at once: the sessions that are idle for over ${written}. It leaves listeners and holders of locks. Their clients see an error at their next query, unless they reconnect by themselves.`,
+      why: `Frees up to ${plural(countOver(fleet, seconds), 'slot')} at once: the sessions that are idle for over ${written}. It leaves holders of advisory locks, and sessions whose last query is LISTEN. Their clients see an error at their next query, unless they reconnect by themselves. A session that begins to work in the same instant is ended too: slotkeeper sweep --reap looks once more at each.`,
     },
   ]
 }
@@ -81,12 +81,12 @@ export function limitRole(now: Case, fleet: Fleet): Remedy[] {
   const { user } = fleet.pool
   const limit = proposeLimit(now, user)
   if (user === null || limit === undefined) return []
-  const { sessions, peakBusy, proposed, others } = limit
+  const { sessions, peakBusy, proposed, others, before } = limit
   return [
     {
       kind: 'sql',
       text: `ALTER ROLE ${identifier(user)} CONNECTION LIMIT ${proposed};`,
-      why: `Keeps everyone else in. The role holds ${plural(sessions, 'session')} (${atWork(peakBusy)}); ${proposed} leaves ${now.usable - proposed} of ${now.usable} slots for others, who hold ${others}. It ends no session; while the role holds more, its new logins are refused. It does not mend the application. Take it back with CONNECTION LIMIT -1.`,
+      why: `Keeps everyone else in. The role holds ${plural(sessions, 'session')} (${atWork(peakBusy)}); ${proposed} leaves ${now.usable - proposed} of ${now.usable} slots for others, who hold ${others}. It ends no session; while the role holds more, its new logins are refused. It does not mend the application. Take it back with CONNECTION LIMIT ${before}.`,
     },
   ]
 }
@@ -94,10 +94,18 @@ export function limitRole(now: Case, fleet: Fleet): Remedy[] {
 /** Twice what it uses, so that no session at work is ever refused a slot. */
 const BUSY_FACTOR = 2
 
-export function proposeLimit(
-  now: Case,
-  user: string | null,
-): { sessions: number; peakBusy: number; proposed: number; others: number } | undefined {
+type LimitProposal = {
+  /** What the role holds, and the most that it was seen to use at once. */
+  sessions: number
+  peakBusy: number
+  proposed: number
+  /** What the other roles hold. */
+  others: number
+  /** The limit that the role has; -1 for none. */
+  before: number
+}
+
+export function proposeLimit(now: Case, user: string | null): LimitProposal | undefined {
   const role = roleOf(now, user)
   const usage = now.byRole.get(user)
   const isOwn = user === now.last.snapshot.ownUser
@@ -107,8 +115,9 @@ export function proposeLimit(
   const others = heldByOthers(now, user)
   const proposed = roomFor(now, user)
   const least = Math.max(3, BUSY_FACTOR * usage.peakBusy + 1)
-  if (proposed < least) return undefined
-  return { sessions, peakBusy: usage.peakBusy, proposed, others }
+  // A limit that exists is never raised here.
+  if (proposed < least || (role.limit >= 0 && role.limit <= proposed)) return undefined
+  return { sessions, peakBusy: usage.peakBusy, proposed, others, before: role.limit }
 }
 
 const PRICE =
@@ -119,7 +128,7 @@ export function limitIdleTime(now: Case, fleet: Fleet): Remedy[] {
   const { user, database } = fleet.pool
   const timeout = proposeTimeout(fleet)
   if (user === null || database === null || timeout === undefined) return []
-  if (isPooler(fleet.recognised) || fleet.guarded > 0 || isMighty(roleOf(now, user))) return []
+  if (isDelicate(now, user) || isMighty(roleOf(now, user))) return []
   const [seconds, written] = timeout
   const { longestComebackSeconds } = fleet.usage
   const seen =
@@ -134,6 +143,13 @@ export function limitIdleTime(now: Case, fleet: Fleet): Remedy[] {
       why: `${seen}, and ${countOver(fleet, seconds)} of ${fleet.usage.members.length} sessions are idle for over ${written} now; watch longer (--for 10m) to be surer. ${PRICE}`,
     },
   ]
+}
+
+/** A timeout of the role would end sessions of its other applications too: a pooler's, a listener's, a lock's. */
+function isDelicate({ fleets }: Case, user: string): boolean {
+  return fleets.some(
+    ({ pool, recognised, guarded }) => pool.user === user && (isPooler(recognised) || guarded > 0),
+  )
 }
 
 /** In how many databases a role has sessions. */
@@ -172,7 +188,7 @@ export function policyFor(now: Case, fleet: Fleet): Remedy[] {
     {
       kind: 'policy',
       text: JSON.stringify(policy),
-      why: `Slotkeeper would end ${plural(countOver(fleet, seconds), 'session')} with it now, and leave listeners and holders of locks. Look first: slotkeeper sweep --policy FILE.`,
+      why: `Slotkeeper would end up to ${plural(countOver(fleet, seconds), 'session')} with it now. It spares holders of advisory locks, and sessions that it sees listen. Look first: slotkeeper sweep --policy FILE.`,
     },
   ]
 }

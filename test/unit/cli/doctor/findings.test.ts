@@ -101,6 +101,27 @@ describe('hoard', () => {
     expect(sqlOf(finding)).toEqual([])
   })
 
+  test.each<[name: string, others: Session[], form: Form]>([
+    ['a pooler', many(12, { application: '' }), 'discard all'],
+    ['a listener', many(1, { application: 'mailer', listening: true }), 'other'],
+  ])('a role that has another application with %s gets no timeout', (_, others, form) => {
+    const diagnosis = diagnose(
+      observed([[...many(20, { application: 'web' }), ...others]], { form }),
+    )
+    expect(JSON.stringify(diagnosis.findings)).not.toMatch(/SET idle_session_timeout/)
+  })
+
+  test.each([
+    [50, []],
+    [95, ['ALTER ROLE shop_app CONNECTION LIMIT 87;']],
+  ])('a limit of %i is not raised', (limit, sql) => {
+    const base = observed([many(97)])
+    const { roles } = base.facts
+    if (roles) roles.roles = [role('reaper'), role('shop_app', { limit })]
+    const remedies = found(diagnose(base), 'hoard').flatMap(sqlOf)
+    expect(remedies.filter((text) => text.includes('LIMIT'))).toEqual(sql)
+  })
+
   test('a limit is never under what is at work', () => {
     const sessions = [...many(40), ...many(35, { state: 'active' })]
     const diagnosis = diagnose(observed([sessions]))
