@@ -2,6 +2,7 @@ import { type Pool, poolFields, poolOf } from '../../lambda/core/pool.ts'
 import { guard } from '../../lambda/core/protection.ts'
 import { type Session, withHolders } from '../../lambda/core/session.ts'
 import { countSlots, type Slots } from '../../lambda/core/slots.ts'
+import { greatest } from '../causes.ts'
 import type { FindingPool } from './diagnosis.ts'
 import type { RoleFacts } from './facts.ts'
 import type { Look, Observed } from './observe.ts'
@@ -160,10 +161,16 @@ export function isFull({ observed, usable }: Pick<Case, 'observed' | 'usable'>):
 /** A share of the slots above which little is left, percent. */
 const NEARLY_FULL_PERCENT = 80
 
-export function isNearlyFull({ slots }: Pick<Case, 'slots'>): boolean {
-  return slots.usedPercent > NEARLY_FULL_PERCENT
+/** At the fullest look: where sessions come and go, the last one may show a moment of rest. */
+export function isNearlyFull(now: Pick<Case, 'observed' | 'usable'>): boolean {
+  return peakUsed(now) * 100 > NEARLY_FULL_PERCENT * now.usable
 }
 
-export function isTight(now: Pick<Case, 'observed' | 'usable' | 'slots'>): boolean {
+/** The most slots used at any look. */
+export function peakUsed({ observed }: Pick<Case, 'observed'>): number {
+  return greatest(observed.looks.map(({ snapshot }) => snapshot.sessions.length))
+}
+
+export function isTight(now: Pick<Case, 'observed' | 'usable'>): boolean {
   return isFull(now) || isNearlyFull(now)
 }

@@ -5,9 +5,9 @@ import { isPooler } from '../recognise.ts'
 import { adjustPooler, limitRole, poolThem } from '../remedies.ts'
 import { ago, nameOf, plural, round } from '../words.ts'
 
-/** What came back is at least this share of what went. */
-const BACK = 0.8
-const LEAST_ENDED = 3
+/** The looks may begin or end between the end of sessions and their return, so the two are never quite alike. */
+const ALIKE = 0.5
+const LEAST_TURNOVER = 3
 /** A fleet whose oldest session is younger is replaced within one sweep's interval or two. */
 const YOUNG_SECONDS = 120
 /** A rule and an interval for the arithmetic: those of the policy of the incident. */
@@ -32,13 +32,13 @@ function seenTurnover(
   { watchedSeconds, observed, last }: Case,
   { usage, pool }: Fleet,
 ): Omit<Churn, 'fleet'> | undefined {
-  const { opened, ended, peakSessions, members, oldestIdleSeconds } = usage
+  const { opened, ended, peakSessions, oldestIdleSeconds } = usage
   const [first] = observed.looks
-  if (first === undefined || ended < Math.max(LEAST_ENDED, peakSessions / 10)) return undefined
+  const least = Math.max(LEAST_TURNOVER, peakSessions / 10)
+  const [fewer, more] = opened < ended ? [opened, ended] : [ended, opened]
   // A fleet that shrinks or grows is no churn, and neither is one whose idle sessions stay.
-  const isBack = opened >= BACK * ended && members.length >= BACK * peakSessions
   const stays = (oldestIdleSeconds ?? 0) > Math.max(INTERVAL_SECONDS, watchedSeconds)
-  if (!isBack || stays || opened - ended > ended) return undefined
+  if (fewer < least || fewer < ALIKE * more || stays) return undefined
   const killedOf = ({ counters }: Case['last']) =>
     counters.find(({ database }) => database === pool.database)?.killed ?? 0
   const killed = Math.max(0, killedOf(last) - killedOf(first))

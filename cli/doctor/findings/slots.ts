@@ -1,5 +1,5 @@
 import { adviseApplication } from '../advice.ts'
-import { type Case, isFull, isLarge, isNearlyFull } from '../case.ts'
+import { type Case, isFull, isLarge, isNearlyFull, peakUsed } from '../case.ts'
 import { causeOf } from '../cause.ts'
 import type { Finding, Remedy } from '../diagnosis.ts'
 import { isPooler } from '../recognise.ts'
@@ -11,7 +11,9 @@ import { findIdleInTransaction, reportBlocking } from './transactions.ts'
 /** No slot is left for ordinary roles, or only a few are. */
 export function findFull(now: Case): Finding[] {
   const { slots, usable, observed } = now
+  const peak = peakUsed(now)
   const evidence = {
+    peakUsed: peak,
     used: slots.used,
     usable,
     reserved: slots.reserved,
@@ -37,7 +39,7 @@ export function findFull(now: Case): Finding[] {
     {
       id: 'nearly-full',
       severity: 'warning',
-      title: `${plural(slots.available, 'slot')} left of ${usable}: ${causeOf(now)}`,
+      title: `${plural(Math.max(0, usable - peak), 'slot')} left of ${usable}${peak > slots.used ? ' at the fullest moment' : ''}: ${causeOf(now)}`,
       evidence,
       remedies: firstAid(now),
     },

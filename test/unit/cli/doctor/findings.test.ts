@@ -27,6 +27,13 @@ describe('slots', () => {
     expect(ids.filter((found) => found.includes('full'))).toEqual(id === undefined ? [] : [id])
   })
 
+  test('the fullest look counts', () => {
+    const everyone = many(90)
+    const { findings } = diagnose(observed([everyone, everyone.slice(0, 40)]))
+    const [nearly] = findings.filter(({ id }) => id === 'nearly-full')
+    expect(nearly?.title).toContain('7 slots left of 97 at the fullest moment')
+  })
+
   test('a server that refused one look was full', () => {
     expect(idsOf([many(20)], { refused: true })).toContain('full')
   })
@@ -163,6 +170,12 @@ describe('churn', () => {
     )
     expect(diagnosis.plan.find(({ option }) => option === 'pooler')?.take).toBe(true)
     expect(diagnosis.plan.find(({ option }) => option === 'stricter-policy')?.take).toBe(false)
+  })
+
+  test('the last look may be one of rest', () => {
+    const wave = (look: number) => Array.from({ length: 20 }, () => opened(look))
+    const looks = [wave(0), wave(1), wave(2), wave(3), wave(4).slice(0, 8)]
+    expect(idsOf(looks)).toContain('churn')
   })
 
   test.each<[name: string, looks: Session[][]]>([
