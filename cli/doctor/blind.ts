@@ -11,6 +11,7 @@ import {
   grantUsable,
   missingSchema,
 } from '../../lambda/postgres/rights.ts'
+import { RESERVED } from '../../lambda/postgres/snapshot.ts'
 import type { Diagnosis, Finding, PlanOption } from './diagnosis.ts'
 import { OPTIONS } from './diagnosis.ts'
 
@@ -24,8 +25,7 @@ select
   current_setting('server_encoding') as encoding,
   to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at,
   current_setting('max_connections')::int as max,
-  current_setting('superuser_reserved_connections')::int
-    + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0) as reserved,
+  ${RESERVED} as reserved,
   pg_has_role('pg_read_all_stats', 'member') as "isMember",
   pg_has_role('pg_monitor', 'member') as "isMonitor",
   coalesce((select rolinherit from pg_roles where rolname = session_user), true) as inherits;

@@ -1,6 +1,6 @@
 import type { Form } from './last-query.ts'
 
-export const FRAMEWORKS = [
+const POOLERS = [
   'pgbouncer',
   'pgpool',
   'odyssey',
@@ -8,6 +8,10 @@ export const FRAMEWORKS = [
   'supavisor',
   'rds-proxy',
   'pooler',
+] as const
+
+const FRAMEWORKS = [
+  ...POOLERS,
   'laravel-queue',
   'octane',
   'php',
@@ -25,18 +29,10 @@ export type Framework = (typeof FRAMEWORKS)[number]
 /** What probably opened the sessions, and what shows it. */
 export type Recognised = { framework: Framework | undefined; by: string }
 
-const POOLERS: ReadonlySet<Framework> = new Set([
-  'pgbouncer',
-  'pgpool',
-  'odyssey',
-  'pgcat',
-  'supavisor',
-  'rds-proxy',
-  'pooler',
-])
+const poolers: ReadonlySet<Framework> = new Set(POOLERS)
 
 export function isPooler({ framework }: Recognised): boolean {
-  return framework !== undefined && POOLERS.has(framework)
+  return framework !== undefined && poolers.has(framework)
 }
 
 /** Programs whose processes each hold a session of their own, so that no pool can be made smaller. */

@@ -6,6 +6,14 @@ import type { Link } from './connect.ts'
 import { backsUp, listens } from './last-query.ts'
 import { nameBytes, readName } from './names.ts'
 
+/** SQL for the number of slots that ordinary roles can't take. */
+export const RESERVED = `current_setting('superuser_reserved_connections')::int
+    + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0)
+    -- Outside RDS, any role may set a parameter of this name to any value.
+    + case when exists (select from pg_roles where rolname = 'rds_superuser')
+        then coalesce(nullif(current_setting('rds.rds_superuser_reserved_connections', true), '')::int, 0)
+        else 0 end`
+
 // One message, so one transaction and one round trip. The second statement reads the sessions. It calls the
 // function that pg_stat_activity is built on, because the view joins roles and databases itself and does not
 // show whether a role is a superuser. Times travel as epoch text, which is exact to the microsecond whatever
@@ -24,13 +32,7 @@ select
   pg_has_role('pg_signal_backend', 'member') as "isSignaller",
   coalesce((select rolinherit from pg_roles where rolname = session_user), true) as inherits,
   current_setting('max_connections')::int as max,
-  current_setting('superuser_reserved_connections')::int
-    + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0)
-    -- Outside RDS, any role may set a parameter of this name to any value.
-    + case when exists (select from pg_roles where rolname = 'rds_superuser')
-        then coalesce(nullif(current_setting('rds.rds_superuser_reserved_connections', true), '')::int, 0)
-        else 0 end
-    as reserved,
+  ${RESERVED} as reserved,
   (select sum(d.sessions)::float8 from pg_stat_database d) as opened;
 select
   a.pid,
