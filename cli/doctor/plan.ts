@@ -48,7 +48,7 @@ function smallerPools(now: Case): PlanOption {
     option: 'smaller-pools',
     take,
     why: take
-      ? `${ownerOf(largest.pool)} holds ${sessions} and used ${peakBusy}: ${proposed} are enough`
+      ? `${ownerOf(largest.pool)} holds ${sessions} and used ${peakBusy}: ${isPerProcess(largest.recognised) ? 'give back, or run fewer' : `${proposed} are enough`}`
       : `${nameOf(largest)} holds ${sessions} and used ${peakBusy} at once: ${largest.usage.peakWaiting > sessions / 2 ? 'they wait for a lock, and not for slots' : 'little of it is idle'}`,
     numbers,
   }

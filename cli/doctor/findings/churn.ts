@@ -126,7 +126,7 @@ function fewerWorkers({ usage, clients }: Fleet) {
   const fewer = Math.max(peakBusy + 1, Math.ceil(peakSessions / 3))
   return {
     kind: 'application' as const,
-    text: `run ${plural(fewer, 'worker')} in place of ${peakSessions} (on ${plural(clients, 'client address', 'client addresses')})`,
-    why: `At most ${peakBusy} were at work at once. In a rehearsal with PHP workers a third of them did the work without a refusal.`,
+    text: `run about ${plural(fewer, 'worker')} where ${peakSessions} hold a session now (on ${plural(clients, 'client address', 'client addresses')})`,
+    why: `That is a third: in a trial with PHP workers a third had no job refused. They do less work in all, if each one waits between its jobs. Workers that were refused are not counted here.`,
   }
 }
