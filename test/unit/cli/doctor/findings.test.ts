@@ -41,7 +41,7 @@ describe('slots', () => {
   test.each<[name: string, counts: number[], minutesLeft: number | undefined]>([
     ['a leak', [40, 42, 44, 46], 0.4],
     ['a slow one', [40, 41, 42, 43], 0.9],
-    ['two more are no trend', [40, 41, 42, 42], undefined],
+    ['two more are no trend', [40, 41, 41, 42], undefined],
     ['a pool that opens at once', [40, 50, 50, 50], undefined],
     ['a burst that goes again', [40, 50, 60, 45], undefined],
     ['a server that empties', [60, 50, 40, 30], undefined],
@@ -91,6 +91,16 @@ describe('hoard', () => {
     expect(finding?.remedies[0]?.why).toContain(
       'The longest idle time that was followed by a use was 4m 10s',
     )
+  })
+
+  test.each([
+    [250, '10min'],
+    [100, '5min'],
+  ])('a timeout is twice what came back (%i s) or more: %s', (ageSeconds, written) => {
+    const before = [...many(60, { ageSeconds: 480 }), ...many(1, { ageSeconds })]
+    const after = before.map((one, index) => (index < 60 ? one : { ...one, stateChange: '9' }))
+    const [finding] = found(diagnose(observed([before, after])), 'no-timeouts')
+    expect(sqlOf(finding)).toEqual([`ALTER ROLE shop_app SET idle_session_timeout = '${written}';`])
   })
 
   test('sessions that come back after a long time get no timeout', () => {
@@ -170,6 +180,12 @@ describe('churn', () => {
     )
     expect(diagnosis.plan.find(({ option }) => option === 'pooler')?.take).toBe(true)
     expect(diagnosis.plan.find(({ option }) => option === 'stricter-policy')?.take).toBe(false)
+  })
+
+  test('a pool that grows while a few of it end is none', () => {
+    const before = many(20, { backendStart: '1767225000', ageSeconds: 3 })
+    const after = [...before.slice(5), ...Array.from({ length: 30 }, () => opened(1))]
+    expect(idsOf([before, after])).not.toContain('churn')
   })
 
   test('the last look may be one of rest', () => {
