@@ -12,7 +12,9 @@ export function causeOf(now: Case): string {
   if (largest === undefined || !isLarge(largest.usage.members.length, now.usable)) {
     return `no application holds a tenth of them: ${plural(now.fleets.length, 'application')}, ${plural(now.total.members.length, 'session')}`
   }
-  return `${nameOf(largest)}${probably(largest)} holds ${largest.usage.members.length} of ${now.usable}: ${workOf(now, largest)}`
+  const { members, peakSessions } = largest.usage
+  const count = members.length
+  return `${nameOf(largest)}${probably(largest)} holds ${count < peakSessions ? `up to ${peakSessions}` : count} of ${now.usable}: ${workOf(now, largest)}`
 }
 
 /** What the sessions of a fleet mostly do. */

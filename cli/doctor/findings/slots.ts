@@ -12,6 +12,7 @@ import { findIdleInTransaction, reportBlocking } from './transactions.ts'
 export function findFull(now: Case): Finding[] {
   const { slots, usable, observed } = now
   const peak = peakUsed(now)
+  const full = observed.looks.filter((look) => isFull({ ...now, observed: only(now, look) }))
   const evidence = {
     peakUsed: peak,
     used: slots.used,
@@ -20,15 +21,17 @@ export function findFull(now: Case): Finding[] {
     available: slots.available,
     usedPercent: slots.usedPercent,
     looks: observed.looks.length,
-    looksFull: observed.looks.filter((look) => isFull({ ...now, observed: only(now, look) }))
-      .length,
+    looksFull: full.length,
   }
-  if (isFull(now)) {
+  if (full.length > 0) {
+    const when = full.includes(now.last)
+      ? 'No slot is free'
+      : `No slot was free at ${full.length} of ${plural(observed.looks.length, 'look')}`
     return [
       {
         id: 'full',
         severity: 'critical',
-        title: `No slot is free: ${causeOf(now)}`,
+        title: `${when}: ${causeOf(now)}`,
         evidence,
         remedies: firstAid(now),
       },

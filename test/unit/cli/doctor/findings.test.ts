@@ -34,6 +34,15 @@ describe('slots', () => {
     expect(nearly?.title).toContain('7 slots left of 97 at the fullest moment')
   })
 
+  test('a server that was full a moment ago is not called full now', () => {
+    const everyone = many(97)
+    const [full] = diagnose(observed([everyone, everyone.slice(0, 60)])).findings
+    expect(full).toMatchObject({
+      id: 'full',
+      title: expect.stringMatching(/^No slot was free at 1 of 2 looks: .* holds up to 97 of 97/),
+    })
+  })
+
   test('a server that refused one look was full', () => {
     expect(idsOf([many(20)], { refused: true })).toContain('full')
   })
