@@ -1,6 +1,6 @@
 import { SlotkeeperError } from '../../lambda/errors.ts'
 
-/** Ends what has been idle for long, whoever owns it. Listeners and holders of locks stay. */
+/** Ends what has been idle for long, whoever owns it. Holders of advisory locks and sessions that listened last stay. */
 export const FREE_SLOTS = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity a WHERE backend_type = 'client backend' AND state = 'idle' AND clock_timestamp() - state_change > interval '5min' AND usename NOT IN (SELECT rolname FROM pg_roles WHERE rolsuper OR rolname LIKE 'rds%') AND query !~* 'listen|backup' AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory');`
 
 /** Who holds the slots. */

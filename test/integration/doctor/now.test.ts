@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { FREE_SLOTS, WHO_HOLDS } from '../../../cli/doctor/no-way-in.ts'
 import { diagnoseAs, found, sqlOf } from '../../support/doctor.ts'
 import {
   type OtherSession,
@@ -53,6 +54,21 @@ describe('full', () => {
       kind: 'exhausted',
       message: expect.stringContaining('REPLICATION'),
     })
+  })
+
+  test('the SQL of that answer ends idle sessions, and spares what would lose more', async () => {
+    const [victim] = await open(1)
+    const spared = [
+      await db.open(app, 'listener', 'listen orders'),
+      await db.open(app, 'migration', 'select pg_advisory_lock(1)'),
+      await db.open(app, 'transaction', 'begin', 'select 1'),
+    ]
+    expect((await db.admin.query(WHO_HOLDS)).rows.length).toBeGreaterThan(3)
+    expect((await db.admin.query(FREE_SLOTS)).rows).toEqual([{ count: '0' }])
+    const { rows } = await db.admin.query(FREE_SLOTS.replace('5min', '0'))
+    expect(rows).toEqual([{ count: '1' }])
+    await victim?.ended
+    for (const session of spared) expect(session.isAlive()).toBe(true)
   })
 
   test('with a slot left it is nearly full', async () => {
