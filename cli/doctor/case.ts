@@ -71,6 +71,7 @@ export function openCase(observed: Observed): Case {
 
 const NO_USAGE: Usage = {
   members: [],
+  sample: [],
   peakSessions: 0,
   busy: 0,
   peakBusy: 0,
@@ -113,15 +114,15 @@ function findFleets({ looks, facts }: Observed, last: Look, usable: number): Fle
   return [...usages.values()]
     .map((usage) => describeFleet(usage, guarded))
     .filter((fleet) => fleet !== undefined)
-    .sort((a, b) => b.usage.members.length - a.usage.members.length)
+    .sort((a, b) => b.usage.peakSessions - a.usage.peakSessions)
 }
 
-/** Undefined if no session of it is left. */
+/** Undefined for connections that still log in, which show no role yet. */
 function describeFleet(usage: Usage, guarded: Set<number>): Fleet | undefined {
-  const [example] = usage.members
-  if (example === undefined) return undefined
-  const applications = new Set(usage.members.map(({ application }) => application))
-  const clients = new Set(usage.members.map(({ client }) => client))
+  const [example] = usage.sample
+  if (example === undefined || example.user === null) return undefined
+  const applications = new Set(usage.sample.map(({ application }) => application))
+  const clients = new Set(usage.sample.map(({ client }) => client))
   return {
     pool: {
       user: example.user,

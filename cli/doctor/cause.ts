@@ -9,7 +9,7 @@ import { ago, atWork, nameOf, plural, probably, sessionName } from './words.ts'
  */
 export function causeOf(now: Case): string {
   const [largest] = now.fleets
-  if (largest === undefined || !isLarge(largest.usage.members.length, now.usable)) {
+  if (largest === undefined || !isLarge(largest.usage.peakSessions, now.usable)) {
     return `no application holds a tenth of them: ${plural(now.fleets.length, 'application')}, ${plural(now.total.members.length, 'session')}`
   }
   const { members, peakSessions } = largest.usage

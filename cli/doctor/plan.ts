@@ -23,7 +23,7 @@ function workload({ total }: Case): number {
 
 function smallerPools(now: Case): PlanOption {
   const [largest] = now.fleets.filter(
-    ({ usage, recognised }) => isLarge(usage.members.length, now.usable) && !isPooler(recognised),
+    ({ usage, recognised }) => isLarge(usage.peakSessions, now.usable) && !isPooler(recognised),
   )
   if (largest === undefined) {
     return {
@@ -33,9 +33,8 @@ function smallerPools(now: Case): PlanOption {
       numbers: { sessions: now.total.members.length, peakBusy: now.total.peakBusy },
     }
   }
-  const { members, peakBusy } = largest.usage
+  const { peakSessions: sessions, peakBusy } = largest.usage
   const proposed = proposedSize(needOf(now, largest))
-  const sessions = members.length
   const numbers = {
     sessions,
     peakBusy,

@@ -10,6 +10,8 @@ export const MINUTE = 60
 export type Usage = {
   /** The sessions of the last look. */
   members: Session[]
+  /** The sessions of the last look that showed any: at the last one they may all be between two lives. */
+  sample: Session[]
   /** The most sessions at any look. */
   peakSessions: number
   /** Running a statement at the last look. */
@@ -64,14 +66,16 @@ function measure(moments: Moment[]): Usage {
     .map(({ ageSeconds }) => ageSeconds ?? 0)
     .sort((a, b) => a - b)
   const traceOf = (session: Session) => look.traces.get(identityOf(session))
+  const shown = moments.findLast((moment) => moment.members.length > 0) ?? last
   const unused = members.filter((session) => traceOf(session)?.neverUsed)
   const forms = new Map<Form, number>()
-  for (const session of members) {
-    const form = traceOf(session)?.form
+  for (const session of shown.members) {
+    const form = shown.look.traces.get(identityOf(session))?.form
     if (form !== undefined) forms.set(form, (forms.get(form) ?? 0) + 1)
   }
   return {
     members,
+    sample: shown.members,
     peakSessions: most(moments.map((moment) => moment.members.length)),
     busy: members.filter(isAtWork).length,
     peakBusy: most(moments.map((moment) => moment.members.filter(isInUse).length)),

@@ -197,6 +197,17 @@ describe('churn', () => {
     expect(idsOf([before, after])).not.toContain('churn')
   })
 
+  test('a fleet that is between two lives at the last look is still the cause', () => {
+    const waves = [0, 1, 2].map((look) => Array.from({ length: 97 }, () => opened(look)))
+    const loggingIn = many(30, { user: null, database: null, application: '', state: 'starting' })
+    const diagnosis = diagnose(observed([...waves, loggingIn]))
+    expect(diagnosis.findings[0]?.title).toMatch(
+      /^No slot was free at 3 of 4 looks: shop_app@shop "php"/,
+    )
+    expect(diagnosis.findings.map(({ id }) => id)).toContain('churn')
+    expect(JSON.stringify(diagnosis.findings)).not.toContain('-@-')
+  })
+
   test('the last look may be one of rest', () => {
     const wave = (look: number) => Array.from({ length: 20 }, () => opened(look))
     const looks = [wave(0), wave(1), wave(2), wave(3), wave(4).slice(0, 8)]
