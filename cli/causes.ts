@@ -62,7 +62,7 @@ export function findSleepers({ sessions }: Snapshot, waiting: Waiting[]): Sleepe
 }
 
 /** Every process that this one waits for, directly or through others. */
-function reach(start: number, blockersOf: Map<number, number[]>): Set<number> {
+export function reach(start: number, blockersOf: Map<number, number[]>): Set<number> {
   const reached = new Set<number>()
   const open = [start]
   for (let pid = open.pop(); pid !== undefined; pid = open.pop()) {

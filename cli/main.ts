@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { printable, safeJson } from '../lambda/core/text.ts'
 import { type Kind, messageOf, SlotkeeperError } from '../lambda/errors.ts'
+import { doctorCommand } from './doctor/command.ts'
 import { grantsCommand } from './grants.ts'
 import { guardOutput } from './output.ts'
 import { recordCommand } from './record/command.ts'
@@ -53,7 +54,13 @@ Exit codes: 0 success; 1 failed, or the server refused to end a session;
 2 wrong usage or settings; 3 could not connect or log in to the server.`,
   )
 
-for (const command of [sweepCommand(), recordCommand(), grantsCommand(), rehearseCommand()]) {
+for (const command of [
+  sweepCommand(),
+  doctorCommand(),
+  recordCommand(),
+  grantsCommand(),
+  rehearseCommand(),
+]) {
   // A command that is added, unlike one that is made by the program, does not inherit these.
   program.addCommand(command.copyInheritedSettings(program))
 }

@@ -18,29 +18,39 @@ export type Look = { link: Link; snapshot: Snapshot; holders?: Promise<Holders> 
 /**
  * Connects and takes one snapshot. A kept connection may have died unnoticed while the function was frozen; then
  * this opens a new one. The caller gives the link back to the gate, or closes it.
- * @param ahead over a kept connection, also sends the question for the holders at once. The server then answers it while
+ * @param options.take how to take the snapshot
+ * @param options.ahead over a kept connection, also sends the question for the holders at once. The server then answers it while
  *   the caller reads the snapshot. The caller must await the answer before it gives the link back.
  * @throws SlotkeeperError; the connection is then closed
  */
-export async function look(gate: Gate, deadline: Deadline, ahead = false): Promise<Look> {
+export async function look(
+  gate: Gate,
+  deadline: Deadline,
+  { take = takeSnapshot, ahead = false }: { take?: typeof takeSnapshot; ahead?: boolean } = {},
+): Promise<Look> {
   const warm = gate.takeWarm()
   if (warm) {
     try {
       const answer = remaining(deadline, WARM_QUERY_MS)
-      if (!ahead) return { link: warm, snapshot: await snapshotOrExplain(warm, answer) }
-      return await lookAhead(warm, answer, deadline)
+      if (!ahead) return { link: warm, snapshot: await snapshotOrExplain(warm, take, answer) }
+      return await lookAhead(warm, take, answer, deadline)
     } catch (error) {
       if (!(error instanceof SlotkeeperError) || error.kind !== 'unreachable') throw error
     }
   }
   const link = await gate.open(deadline)
-  return { link, snapshot: await snapshotOrExplain(link, remaining(deadline, QUERY_MS)) }
+  return { link, snapshot: await snapshotOrExplain(link, take, remaining(deadline, QUERY_MS)) }
 }
 
-async function lookAhead(link: Link, timeoutMs: number, deadline: Deadline): Promise<Look> {
+async function lookAhead(
+  link: Link,
+  take: typeof takeSnapshot,
+  timeoutMs: number,
+  deadline: Deadline,
+): Promise<Look> {
   // Imported late: most sweeps do not need it, and it loads the whole driver.
   const { preflight } = await import('./postgres/preflight.ts')
-  const taking = snapshotOrExplain(link, timeoutMs)
+  const taking = snapshotOrExplain(link, take, timeoutMs)
   // Its time includes the time of the snapshot, which the server takes first.
   const holders = preflight(link, remaining(deadline, WARM_QUERY_MS + HOLDERS_MS))
   // If the snapshot fails, nobody awaits this. Its failure must not end the process then.
@@ -49,9 +59,13 @@ async function lookAhead(link: Link, timeoutMs: number, deadline: Deadline): Pro
 }
 
 /** Takes the snapshot. If it fails, closes the connection and names the missing grants in the error. */
-async function snapshotOrExplain(link: Link, timeoutMs: number): Promise<Snapshot> {
+async function snapshotOrExplain(
+  link: Link,
+  take: typeof takeSnapshot,
+  timeoutMs: number,
+): Promise<Snapshot> {
   try {
-    return await takeSnapshot(link, timeoutMs)
+    return await take(link, timeoutMs)
   } catch (error) {
     const { explainRefusal } = await import('./postgres/rights.ts')
     const reason = await explainRefusal(link, error, timeoutMs)

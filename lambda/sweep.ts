@@ -46,7 +46,7 @@ export async function sweep(
   deadline: Deadline,
 ): Promise<SweepResult> {
   const started = performance.now()
-  const { link, snapshot: seen, holders } = await look(gate, deadline, lookAhead)
+  const { link, snapshot: seen, holders } = await look(gate, deadline, { ahead: lookAhead })
   const seenAt = performance.now()
   const serverNow = () => seen.atMs + performance.now() - seenAt
   try {

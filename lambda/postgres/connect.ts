@@ -8,7 +8,7 @@ import { createClient } from './driver.ts'
 import { classify, isFatal, refusePooler } from './failure.ts'
 import { LoginRefused } from './login.ts'
 import { NoAnswer, StrangeAnswer } from './network-failure.ts'
-import { START_UP_OPTIONS, settingsAfterLogin } from './pins.ts'
+import { settingsAfterLogin, startUpOptions } from './pins.ts'
 import { type Tls, tlsOptions } from './tls.ts'
 import { plaintextOnly } from './tls-failure.ts'
 
@@ -53,6 +53,7 @@ const NO_TLS = Buffer.from('N')
  * Opens one session, as an ordinary client or as a walsender (`replication=database`). Walsenders have slots
  * of their own (`max_wal_senders`), and can run SQL by the simple protocol.
  * @param timeoutMs for the connection and the login together
+ * @param unpinned settings that keep the value they have for the role
  * @throws SlotkeeperError of kind `exhausted`, `limited`, `authentication`, `forbidden`, `unreachable` or
  *   `tls`
  */
@@ -61,6 +62,7 @@ export async function connect(
   tls: Tls,
   entry: 'client' | 'walsender',
   timeoutMs: number,
+  unpinned: string[] = [],
 ): Promise<Link> {
   refusePooler(credentials)
   const { host, address = host, port, user, password, database, methods } = credentials
@@ -87,7 +89,7 @@ export async function connect(
     stream: () => socket,
     application_name: APPLICATION_NAME,
     statement_timeout: STATEMENT_TIMEOUT_MS,
-    options: START_UP_OPTIONS,
+    options: startUpOptions(unpinned),
     keepAlive: true,
     ...(entry === 'walsender' ? { replication: 'database' } : {}),
   }

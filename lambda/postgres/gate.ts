@@ -43,8 +43,15 @@ export function remaining(deadline: Deadline, capMs: number): number {
   return Math.max(1, Math.min(capMs, Math.floor(deadline.atMs - performance.now())))
 }
 
-/** Creates a gate without a connection. It reads the credentials when it first connects. */
-export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
+/**
+ * Creates a gate without a connection. It reads the credentials when it first connects.
+ * @param unpinned settings that keep the value they have for the role
+ */
+export function createGate(
+  readCredentials: ReadCredentials,
+  tls: Tls,
+  unpinned: string[] = [],
+): Gate {
   let kept: Link | undefined
   let full = false
 
@@ -60,7 +67,7 @@ export function createGate(readCredentials: ReadCredentials, tls: Tls): Gate {
         import('./connect.ts'),
       ])
       return inEitherDatabase(credentials, (chosen) =>
-        connect(chosen, tls, entry, remaining(deadline, CONNECT_TIMEOUT_MS)),
+        connect(chosen, tls, entry, remaining(deadline, CONNECT_TIMEOUT_MS), unpinned),
       )
     }
     try {

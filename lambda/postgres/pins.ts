@@ -52,10 +52,14 @@ const PINS: Record<string, string> = {
 
 /**
  * The start-up parameter `options`. A backslash escapes a blank inside a value (pg_split_opts in postinit.c).
+ * @param except settings that keep the value they have for the role, so that `pg_settings` shows it
  */
-export const START_UP_OPTIONS = Object.entries(PINS)
-  .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
-  .join(' ')
+export function startUpOptions(except: string[] = []): string {
+  return Object.entries(PINS)
+    .filter(([name]) => !except.includes(name))
+    .map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
+    .join(' ')
+}
 
 /**
  * The statements for settings that can't be set at start-up. The driver asks for `client_encoding` UTF8 at

@@ -61,11 +61,15 @@ const values = (texts: readonly string[]) => texts.map((text) => `('${text}')`).
  * @param grantee the first argument of PostgreSQL's `has_…_privilege` and a comma, or empty for the role
  *   itself
  */
-const findMissing = (grantee = '') => `
-select 'EXECUTE ON FUNCTION pg_catalog.' || f.name as missing from (values ${values(FUNCTIONS)}) f(name)
+export const findMissing = (
+  grantee = '',
+  functions: readonly string[] = FUNCTIONS,
+  relations: readonly string[] = RELATIONS,
+) => `
+select 'EXECUTE ON FUNCTION pg_catalog.' || f.name as missing from (values ${values(functions)}) f(name)
   where not has_function_privilege(${grantee}'pg_catalog.' || f.name, 'execute')
 union all
-select 'SELECT ON pg_catalog.' || r.name from (values ${values(RELATIONS)}) r(name)
+select 'SELECT ON pg_catalog.' || r.name from (values ${values(relations)}) r(name)
   where not has_table_privilege(${grantee}'pg_catalog.' || r.name, 'select')
 union all
 select 'USAGE ON SCHEMA pg_catalog' where not has_schema_privilege(${grantee}'pg_catalog', 'usage')
@@ -157,11 +161,19 @@ export function blind(
   role: string,
   look: Omit<Membership, 'role'> & { isMonitor: boolean },
 ): SlotkeeperError {
-  const other = look.isMember || !look.isMonitor ? 'pg_monitor' : 'pg_read_all_stats'
+  const other = grantorOfSight(look)
   const reason = look.isMember ? `, because it does not inherit the rights of ${other}` : ''
   const remedy = grantUsable(other, { role, ...look })
   return new SlotkeeperError(
     'blind',
     `role ${role} can't see other roles' sessions${reason}. Nothing was decided. As an administrator: ${remedy}`,
   )
+}
+
+/** The role whose rights let another one see the sessions of all roles. */
+export function grantorOfSight({
+  isMember,
+  isMonitor,
+}: Pick<Membership, 'isMember'> & { isMonitor: boolean }): 'pg_monitor' | 'pg_read_all_stats' {
+  return isMember || !isMonitor ? 'pg_monitor' : 'pg_read_all_stats'
 }

@@ -6,6 +6,14 @@ import type { Link } from './connect.ts'
 import { backsUp, listens } from './last-query.ts'
 import { nameBytes, readName } from './names.ts'
 
+/** SQL for the number of slots that ordinary roles can't take. */
+export const RESERVED = `current_setting('superuser_reserved_connections')::int
+    + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0)
+    -- Outside RDS, any role may set a parameter of this name to any value.
+    + case when exists (select from pg_roles where rolname = 'rds_superuser')
+        then coalesce(nullif(current_setting('rds.rds_superuser_reserved_connections', true), '')::int, 0)
+        else 0 end`
+
 // Both statements travel in one message, so in one transaction and one round trip. Times travel as epoch text,
 // which is exact to the microsecond whatever DateStyle, TimeZone or extra_float_digits the role has set.
 
@@ -23,13 +31,7 @@ select
   pg_has_role('pg_signal_backend', 'member') as "isSignaller",
   coalesce((select rolinherit from pg_roles where rolname = session_user), true) as inherits,
   current_setting('max_connections')::int as max,
-  current_setting('superuser_reserved_connections')::int
-    + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0)
-    -- Outside RDS, any role may set a parameter of this name to any value.
-    + case when exists (select from pg_roles where rolname = 'rds_superuser')
-        then coalesce(nullif(current_setting('rds.rds_superuser_reserved_connections', true), '')::int, 0)
-        else 0 end
-    as reserved,
+  ${RESERVED} as reserved,
   (select sum(d.sessions)::float8 from pg_stat_database d) as opened`
 
 /**
@@ -173,11 +175,21 @@ const snapshotSchema = v.strictTuple([v.strictTuple([headSchema]), v.array(group
  * does.
  * @throws SlotkeeperError of kind `blind` if the role lacks `pg_read_all_stats`: the columns that matter are
  *   then NULL, and a server full of idle sessions would look healthy
+ * @param pooler whether a pooler may answer: its answer is good enough to read, and not to end sessions by
  * @throws SlotkeeperError of kind `forbidden` if a pooler answers instead of the server
  */
-export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snapshot> {
-  const answer = await link.run([READ_SERVER, READ_SESSIONS], timeoutMs)
-  const [[head], groups] = readAnswer(snapshotSchema, answer)
+export async function takeSnapshot(
+  link: Link,
+  timeoutMs: number,
+  pooler: 'refused' | 'accepted' = 'refused',
+): Promise<Snapshot> {
+  const statements = [READ_SERVER, READ_SESSIONS]
+  // A pooler may run the next statement in another session, which has not prepared it.
+  const asking =
+    pooler === 'accepted'
+      ? link.query(statements.join('; '), timeoutMs)
+      : link.run(statements, timeoutMs)
+  const [[head], groups] = readAnswer(snapshotSchema, await asking)
   const {
     at,
     seesAll,
@@ -192,7 +204,7 @@ export async function takeSnapshot(link: Link, timeoutMs: number): Promise<Snaps
     ...server
   } = head
   const ownUser = readName(own, encoding)
-  if (link.processId !== null && link.processId !== server.ownPid) {
+  if (pooler === 'refused' && link.processId !== null && link.processId !== server.ownPid) {
     throw behindPooler(link, server.ownPid)
   }
   if (!seesAll) {
