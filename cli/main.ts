@@ -10,6 +10,7 @@ import { recordCommand } from './record/command.ts'
 import { rehearseCommand } from './rehearse/command.ts'
 import { writeOut } from './show.ts'
 import { sweepCommand } from './sweep.ts'
+import { watchCommand } from './watch/command.ts'
 
 const EXIT_REFUSED = 1
 const EXIT_USAGE = 2
@@ -57,6 +58,7 @@ Exit codes: 0 success; 1 failed, or the server refused to end a session;
 for (const command of [
   sweepCommand(),
   doctorCommand(),
+  watchCommand(),
   recordCommand(),
   grantsCommand(),
   rehearseCommand(),

@@ -231,7 +231,7 @@ function byCount(rows: string[][]): string[][] {
 }
 
 /** The range of ages, or one age if all are shown alike. */
-function span(ages: number[]): string {
+export function span(ages: number[]): string {
   const [least, most] = [age(-greatest(ages.map((seconds) => -seconds))), age(greatest(ages))]
   return least === most ? most : `${least} to ${most}`
 }

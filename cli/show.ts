@@ -3,7 +3,7 @@ import type { Report } from '../lambda/core/report.ts'
 import { printable } from '../lambda/core/text.ts'
 import { greatest } from './causes.ts'
 
-type Style = Parameters<typeof styleText>[0]
+export type Style = Parameters<typeof styleText>[0]
 
 const colourful =
   !process.env.NO_COLOR && (process.env.FORCE_COLOR !== undefined || process.stdout.isTTY === true)
@@ -64,15 +64,21 @@ export function clock(epochSeconds: number, nowMs: number): string {
 }
 
 /** A bar of `width` characters: used slots, free slots, and the reserve. */
-export function slotsBar({ max, reserved, used }: Report['slots'], width: number): string {
+export function slotsBar(slots: Report['slots'], width: number): string {
+  const { used, free, reserve, style } = slotsBarParts(slots, width)
+  return paint(style, used) + free + paint('dim', reserve)
+}
+
+/** The parts of a bar of `width` characters, and the colour of the used slots. */
+export function slotsBarParts({ max, reserved, used }: Report['slots'], width: number) {
   const usable = max - reserved
   const scale = (slots: number) => Math.round((slots / max) * width)
   const filled = Math.min(scale(used), width)
   const free = Math.max(0, scale(usable) - filled)
   const reserve = width - filled - free
   const share = used / usable
-  const style = share >= 1 ? 'red' : share > 0.8 ? 'yellow' : 'green'
-  return paint(style, '#'.repeat(filled)) + '.'.repeat(free) + paint('dim', 'r'.repeat(reserve))
+  const style: Style = share >= 1 ? 'red' : share > 0.8 ? 'yellow' : 'green'
+  return { used: '#'.repeat(filled), free: '.'.repeat(free), reserve: 'r'.repeat(reserve), style }
 }
 
 export const entryWords = {

@@ -1,8 +1,7 @@
 import { Command } from 'commander'
 import { INCIDENT } from '../lambda/core/policy.ts'
-import type { Mode } from '../lambda/core/report.ts'
 import { safeJson } from '../lambda/core/text.ts'
-import { messageOf, SlotkeeperError } from '../lambda/errors.ts'
+import { messageOf } from '../lambda/errors.ts'
 import { findWaiting, type Waiting } from '../lambda/postgres/blocking.ts'
 import {
   createGate,
@@ -15,18 +14,13 @@ import {
 import { type SweepResult, sweep } from '../lambda/sweep.ts'
 import { sleeps } from './causes.ts'
 import { readConnection, type Source } from './connection.ts'
+import { type ModeOptions, readMode } from './mode.ts'
 import { readPolicy } from './policy-option.ts'
 import { withServer } from './server-options.ts'
 import { writeOut } from './show.ts'
 import { showSweep } from './show-sweep.ts'
 
-type SweepOptions = Source & {
-  policy?: string
-  reap?: boolean
-  observe?: boolean
-  json?: boolean
-  all?: boolean
-}
+type SweepOptions = Source & ModeOptions & { json?: boolean; all?: boolean }
 
 const LOOK_MS = 5_000
 
@@ -81,18 +75,6 @@ async function runSweep(options: SweepOptions): Promise<number> {
   }
 }
 
-/** Mode `reap` only if the caller asks for it and names the policy. */
-function readMode({ reap, observe, policy }: SweepOptions): Mode {
-  if (!reap) return 'observe'
-  if (observe) throw usage('--reap and --observe exclude each other; give only one of them')
-  if (policy === undefined) {
-    throw usage(
-      `--reap needs a policy; expected --policy FILE, or --policy ${INCIDENT}, which ends each session that is idle for over 30 s, and every idle session when more than 5 are idle`,
-    )
-  }
-  return 'reap'
-}
-
 /**
  * Finds the sessions that wait for locks. It asks only if one session is idle in a transaction and
  * another is active. It asks after the sweep, so that the sweep does not depend on the answer.
@@ -111,8 +93,4 @@ async function findBlocked(
   } finally {
     await gate.giveBack(link)
   }
-}
-
-function usage(message: string): SlotkeeperError {
-  return new SlotkeeperError('settings', message)
 }

@@ -11,7 +11,7 @@ export const ORPHAN_RULE = `${BUILT_IN}orphan`
 /**
  * A live environment sweeps each minute. After five minutes without a query, no environment uses the session.
  */
-const ORPHAN_AFTER_SECONDS = 300
+export const ORPHAN_AFTER_SECONDS = 300
 
 /**
  * The reason for a protection that no policy can lift, or undefined. The server refuses to signal superusers'
