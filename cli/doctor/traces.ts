@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import type { Session } from '../../lambda/core/session.ts'
 import { readAnswer } from '../../lambda/postgres/answer.ts'
 import type { Link } from '../../lambda/postgres/connect.ts'
+import { epoch } from '../../lambda/postgres/instants.ts'
 import { FORM_NAMES, type Form, formOf } from './last-query.ts'
 
 /**
@@ -15,7 +16,7 @@ const SET_UP_SECONDS = 5
 const READ_TRACES = `
 select
   a.pid,
-  extract(epoch from a.backend_start)::text as "backendStart",
+  ${epoch('a.backend_start')}::text as "backendStart",
   ${formOf('a.query')} as form,
   coalesce(
     a.state = 'idle'

@@ -3,6 +3,7 @@ import { type Session, type Snapshot, secondsSince } from '../core/session.ts'
 import { SlotkeeperError } from '../errors.ts'
 import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
+import { epoch } from './instants.ts'
 import { backsUp, listens } from './last-query.ts'
 import { nameBytes, readName } from './names.ts'
 
@@ -20,7 +21,7 @@ export const RESERVED = `current_setting('superuser_reserved_connections')::int
 const READ_SERVER = `
 select
   current_setting('server_version_num')::int as "serverVersion",
-  date_part('epoch', clock_timestamp())::text as at,
+  ${epoch('clock_timestamp()')}::text as at,
   pg_backend_pid() as "ownPid",
   ${nameBytes('session_user')} as "ownUser",
   current_setting('server_encoding') as encoding,
@@ -65,9 +66,9 @@ from (
     ${listens('a.query')} as listening,
     ${backsUp('a.query')} as backup,
     array_agg(a.pid) as pids,
-    array_agg(date_part('epoch', a.backend_start)) as "backendStarts",
-    array_agg(date_part('epoch', a.state_change)) as "stateChanges",
-    array_agg(date_part('epoch', a.xact_start)) as "transactionStarts"
+    array_agg(${epoch('a.backend_start')}) as "backendStarts",
+    array_agg(${epoch('a.state_change')}) as "stateChanges",
+    array_agg(${epoch('a.xact_start')}) as "transactionStarts"
   from pg_stat_get_activity(null) a
   -- Walsenders between commands are 'idle' too, but hold no client slot. The CASE is there because for a plain
   -- comparison the planner expects one row, and then reads pg_database again for each session.

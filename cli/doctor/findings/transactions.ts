@@ -73,7 +73,7 @@ function endSleepers({ user, database }: Session, sleepers: Session[]): Remedy {
 function endSession({ pid, backendStart }: Session, why: string): Remedy {
   return {
     kind: 'sql',
-    text: `SELECT pg_terminate_backend(pid) FROM pg_stat_activity\n WHERE pid = ${pid}\n   AND extract(epoch FROM backend_start)::text = '${backendStart}';`,
+    text: `SELECT pg_terminate_backend(pid) FROM pg_stat_activity\n WHERE pid = ${pid}\n   AND backend_start = to_timestamp(${backendStart});`,
     why,
   }
 }

@@ -79,8 +79,8 @@ test('has the same times as the server, to the microsecond', async () => {
   const { pid, client } = await db.open(app, 'php', 'begin', 'select 1')
   await report(lambda)
   const { rows } = await db.admin.query(
-    `select extract(epoch from backend_start)::text as "backendStart",
-      extract(epoch from state_change)::text as "stateChange",
+    `select date_part('epoch', backend_start)::text as "backendStart",
+      date_part('epoch', state_change)::text as "stateChange",
       extract(epoch from xact_start)::float8 as began
     from pg_stat_activity where pid = $1`,
     [pid],
