@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { cron, driver, type Prepare, psql, serverless, slotkeeper } from './reapers.ts'
 import { type BenchServer, benchServer, processCpuMs } from './server.ts'
 import { brief, median, pairedRatio, spread } from './statistics.ts'
@@ -20,6 +21,9 @@ const METHODS: { name: string; prepare: Prepare; upTo: number }[] = [
   { name: 'serverless-postgres, warm', prepare: serverless, upTo: 1000 },
   { name: 'the cron script, with a new psql each time', prepare: cron, upTo: 1000 },
 ]
+
+/** How long the ends of sessions may take after the method is done, ms. */
+const PATIENCE_MS = 120_000
 
 /** One reap: until the first and the last client saw its socket close, ms; and CPU times, ms. */
 type Sample = {
@@ -105,11 +109,26 @@ export async function reapOnce(db: BenchServer, crowd: number, prepare: Prepare)
   const cpuBefore = cpuMs()
   const started = process.hrtime.bigint()
   const reaping = reap()
-  const { firstNs, lastNs, cpuMs: clientsMs } = await held.closed
   const passes = await reaping
+  const { firstNs, lastNs, cpuMs: clientsMs } = await within(PATIENCE_MS, held.closed)
   const backendMs = cpuMs() - cpuBefore
   await end()
   await db.untilNoneIsLeft()
   const sinceStartMs = (ns: string) => Number(BigInt(ns) - started) / 1e6
   return { ms: sinceStartMs(lastNs), firstMs: sinceStartMs(firstNs), backendMs, clientsMs, passes }
+}
+
+/** @throws Error if not all sessions are closed in time: the method left some, so its time says nothing */
+async function within<T>(ms: number, closed: Promise<T>): Promise<T> {
+  const late = new AbortController()
+  const given = pause(ms, undefined, { signal: late.signal }).then(() => {
+    throw new Error(`${ms / 1000} s after a method had ended all sessions, some are still open`)
+  })
+  // When the sessions are closed, the pause ends by an error that says nothing.
+  given.catch(() => undefined)
+  try {
+    return await Promise.race([closed, given])
+  } finally {
+    late.abort()
+  }
 }

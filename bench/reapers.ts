@@ -22,6 +22,7 @@ export type Reaper = {
 export type Prepare = (db: BenchServer) => Promise<Reaper>
 
 const CRON_SCRIPT = fileURLToPath(new URL('cron-reaper.sh', import.meta.url))
+const MOST_PASSES = 10
 const BACKEND = 'select pg_backend_pid()'
 /** As every method here, it has read the list of sessions over its connection before it is measured. */
 const WARM_UP = 'select count(*) from pg_stat_activity'
@@ -81,13 +82,18 @@ export const slotkeeper: Prepare = async (db) => {
   })
   const pass = (mode: 'reap' | 'observe') =>
     sweep(gate, { target: 'bench', policy: rules, mode }, deadlineIn(SWEEP_MS))
-  const { snapshot } = await pass('observe')
+  const { snapshot, report } = await pass('observe')
+  const crowd = report.wouldReap.length
   return {
     backend: snapshot.ownPid,
-    // A sweep stops signalling before its time is up. On a slow server the next sweep ends the rest.
+    // A sweep stops signalling before its time is up, and spares what changes. The next sweep ends the rest.
     async reap() {
-      let passes = 1
-      while ((await pass('reap')).report.spared.budget > 0) passes += 1
+      let passes = 0
+      let reaped = 0
+      while (reaped < crowd && passes < MOST_PASSES) {
+        reaped += (await pass('reap')).report.reaped.length
+        passes += 1
+      }
       return passes
     },
     end: () => gate.close(),

@@ -37,6 +37,15 @@ export async function benchServer(settings: Record<string, string>) {
 
   const holder = startHolder(server, APP.user, APPLICATION)
 
+  /** A session tells its client that it is idle shortly before it waits for the client. */
+  const countWaiting = async () => {
+    const { rows } = await admin.query<{ n: number }>(
+      "select count(*)::int as n from pg_stat_activity where usename = $1 and wait_event = 'ClientRead'",
+      [APP.user],
+    )
+    return rows[0]?.n ?? 0
+  }
+
   return {
     server,
     admin,
@@ -44,7 +53,11 @@ export async function benchServer(settings: Record<string, string>) {
     gate: (): Gate => createGate(async () => ({ ...address, ...REAPER }), false),
 
     /** Idle sessions of the application. */
-    hold: (count: number): Promise<Held> => holder.hold(count),
+    async hold(count: number): Promise<Held> {
+      const held = await holder.hold(count)
+      while ((await countWaiting()) < count) await pause(PAUSE_MS)
+      return held
+    },
 
     /** Waits until no session of the application is left. Nothing may be measured meanwhile. */
     async untilNoneIsLeft(): Promise<void> {
