@@ -85,7 +85,7 @@ test('reports a session as the server does, with timestamps to the microsecond',
     transactionSeconds: null,
   })
   const { rows } = await db.admin.query(
-    'select date_part('epoch', backend_start)::text as b, date_part('epoch', state_change)::text as s from pg_stat_activity where pid = $1',
+    "select date_part('epoch', backend_start)::text as b, date_part('epoch', state_change)::text as s from pg_stat_activity where pid = $1",
     [pid],
   )
   expect(session).toMatchObject({ backendStart: rows[0].b, stateChange: rows[0].s })
