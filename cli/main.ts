@@ -6,6 +6,7 @@ import { type Kind, messageOf, SlotkeeperError } from '../lambda/errors.ts'
 import { grantsCommand } from './grants.ts'
 import { guardOutput } from './output.ts'
 import { rehearseCommand } from './rehearse/command.ts'
+import { replayCommand } from './replay/command.ts'
 import { writeOut } from './show.ts'
 import { sweepCommand } from './sweep.ts'
 
@@ -52,7 +53,7 @@ Exit codes: 0 success; 1 failed, or the server refused to end a session;
 2 wrong usage or settings; 3 could not connect or log in to the server.`,
   )
 
-for (const command of [sweepCommand(), grantsCommand(), rehearseCommand()]) {
+for (const command of [sweepCommand(), grantsCommand(), rehearseCommand(), replayCommand()]) {
   // A command that is added, unlike one that is made by the program, does not inherit these.
   program.addCommand(command.copyInheritedSettings(program))
 }

@@ -2,6 +2,7 @@ import { createHash, createHmac } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import { gunzipSync } from 'node:zlib'
+import { filterLogEvents, type LogEvent } from './logs.ts'
 
 /** The example keys of AWS's own documentation, so they belong to no account. */
 export const EXAMPLE_KEYS = {
@@ -28,7 +29,7 @@ export type Datum = {
 /** One accepted PutMetricData request. */
 export type Put = { Namespace: string; MetricData: Datum[] }
 
-/** Stand-ins for Secrets Manager and CloudWatch that speak the AWS SDK's own wire protocols. */
+/** Stand-ins for Secrets Manager, CloudWatch and CloudWatch Logs that speak the AWS SDK's own wire protocols. */
 export type Aws = {
   /** For `AWS_ENDPOINT_URL`. */
   url: string
@@ -36,8 +37,13 @@ export type Aws = {
   secrets: Map<string, string>
   secretReads: string[]
   puts: Put[]
+  /** The log groups, by name. */
+  logGroups: Map<string, LogEvent[]>
   close(): Promise<void>
 }
+
+/** What the services hold and have seen. */
+type State = Pick<Aws, 'secrets' | 'secretReads' | 'puts' | 'logGroups'>
 
 /** A refusal in AWS's format: HTTP status 400 and an error type. */
 class Refusal extends Error {
@@ -50,10 +56,12 @@ class Refusal extends Error {
 }
 
 export async function startAws(secrets: Record<string, string>): Promise<Aws> {
-  const aws = { secrets: new Map(Object.entries(secrets)), secretReads: [], puts: [] } as Pick<
-    Aws,
-    'secrets' | 'secretReads' | 'puts'
-  >
+  const aws: State = {
+    secrets: new Map(Object.entries(secrets)),
+    secretReads: [],
+    puts: [],
+    logGroups: new Map(),
+  }
   const server = createServer(async (request, response) => {
     const protocol = request.headers['content-type'] ?? 'application/x-amz-json-1.1'
     const send = (status: number, body: object) => {
@@ -82,11 +90,7 @@ export async function startAws(secrets: Record<string, string>): Promise<Aws> {
   }
 }
 
-function answer(
-  aws: Pick<Aws, 'secrets' | 'secretReads' | 'puts'>,
-  request: IncomingMessage,
-  body: Buffer,
-): object {
+function answer(aws: State, request: IncomingMessage, body: Buffer): object {
   const plain = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body
   switch (request.headers['x-amz-target']) {
     case 'secretsmanager.GetSecretValue':
@@ -95,6 +99,12 @@ function answer(
       if (body.length > MOST_BYTES) throw new Refusal('RequestEntityTooLarge', 'request over 1 MB')
       aws.puts.push(checkPut(JSON.parse(plain.toString())))
       return {}
+    case 'Logs_20140328.FilterLogEvents':
+      return filterLogEvents(
+        aws.logGroups,
+        JSON.parse(plain.toString()),
+        (type, message) => new Refusal(type, message),
+      )
     default:
       throw new Refusal('UnknownOperationException', 'unknown operation')
   }

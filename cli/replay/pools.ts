@@ -91,7 +91,7 @@ export function createPools(): PoolHistories {
     },
 
     finish(stretches) {
-      if (stretches.length <= peakUsedSlots) return
+      if (stretches.length < peakUsedSlots) return
       peakUsedSlots = stretches.length
       for (const history of histories.values()) history.idleAtPeak = []
       for (const { session, pool, step } of stretches) {

@@ -99,6 +99,7 @@ export function createReplayer(policies: NamedPolicy[]): Replayer {
       return {
         report: {
           target,
+          server: { version: snapshot.serverVersion },
           from: instant(snapshot.atMs),
           to: instant(last.snapshot.atMs),
           snapshots,

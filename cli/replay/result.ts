@@ -14,6 +14,8 @@ export type Bounds = [least: number, most: number]
 
 export type ReplayReport = {
   target: string
+  /** Of the first snapshot, as `server_version_num`. */
+  server: { version: number }
   /** The times of the first and of the last snapshot, by the server's clock (ISO 8601, UTC). */
   from: string
   to: string
@@ -43,8 +45,8 @@ export type PolicyResult = {
   undecided: number
   /** The number of reaps, by the name of the rule: the policy's rules in their order, then built-in ones. */
   byRule: Record<string, number>
-  /** The pools with reaps: the most regretted ones first, then the ones with the most reaps. */
-  byPool: (Pool & Counts)[]
+  /** The reaps of each rule in each pool: the most regretted ones first, then the most reaps. */
+  byPool: (Pool & { rule: string } & Counts & { hours: number[] })[]
   /** The hours of the day (UTC, 0 to 23) with reaps, in their order. */
   byHour: ({ hour: number } & Counts)[]
   /** Slots used at the snapshots, in percent of those that ordinary roles can take. */
@@ -56,7 +58,7 @@ export type PolicyResult = {
   regrets: Regret[]
 }
 
-/** Reaps, as in `PolicyResult`. */
+/** Reaps, as in `PolicyResult`. `hours` has the number of reaps in each hour of the day (UTC). */
 export type Counts = { wouldReap: number; regretted: number; undecided: number }
 
 /** A session that the policy would have ended, and that was used again. */
@@ -112,7 +114,7 @@ export type PoolResult = Pool & {
   peakSessions: number
   /** Its gaps, by how they ended. Those that the end of the recording cut off are among `undecided`. */
   gaps: Record<Fate, number>
-  /** Slots that `safeOlderThan` would free: the mean of all snapshots, and at the snapshot with the most slots used. */
+  /** Slots that `safeOlderThan` would free: the mean of all snapshots, and in the last one of those with the most slots used. */
   frees: { mean: number; atPeak: number }
 }
 

@@ -1,13 +1,12 @@
 import { judge } from '../../lambda/core/judge.ts'
 import type { Policy } from '../../lambda/core/policy.ts'
-import { poolFields } from '../../lambda/core/pool.ts'
 import type { Session, Snapshot } from '../../lambda/core/session.ts'
 import { countSlots } from '../../lambda/core/slots.ts'
 import type { Verdict } from '../../lambda/core/verdict.ts'
-import type { Closed, PoolHistory, Reap, Stretch } from './history.ts'
+import type { Closed, Stretch } from './history.ts'
 import { createOccupancy, type Occupancy } from './occupancy.ts'
-import { type Counts, MOST_LISTED, type PolicyResult, type Regret } from './result.ts'
-import { instant, tenthDown, tenthUp } from './rounding.ts'
+import type { PolicyResult } from './result.ts'
+import { createTally } from './tally.ts'
 
 export type NamedPolicy = { name: string; policy: Policy }
 
@@ -79,7 +78,6 @@ export function createSimulation({ name, policy }: NamedPolicy, index: number): 
         peakUsedPercent: bothWays('peakUsedPercent'),
         meanUsedPercent: bothWays('meanUsedPercent'),
         fullMinutes: bothWays('fullMinutes'),
-        regrets: tally.regrets(),
       }
     },
   }
@@ -91,59 +89,4 @@ function asSeen({ session, reaps }: Stretch, index: number): Session | undefined
   if (reap === undefined) return session
   // A session whose query was cancelled keeps its slot. What it does then is not in the recording.
   return reap.action === 'cancel' ? { ...session, ageSeconds: null } : undefined
-}
-
-const none = (): Counts => ({ wouldReap: 0, regretted: 0, undecided: 0 })
-
-/** Counts reaps, and what became of them, by rule, pool and hour. */
-function createTally() {
-  const total = none()
-  const rules = new Map<string, number>()
-  const pools = new Map<PoolHistory, Counts>()
-  const hours = new Map<number, Counts>()
-  const regrets: { atMs: number; regret: Regret }[] = []
-
-  const each = ({ atMs }: Reap, pool: PoolHistory, key: keyof Counts) => {
-    const hour = new Date(atMs).getUTCHours()
-    const ofPool = pools.get(pool) ?? none()
-    const ofHour = hours.get(hour) ?? none()
-    pools.set(pool, ofPool)
-    hours.set(hour, ofHour)
-    for (const counts of [total, ofPool, ofHour]) counts[key] += 1
-  }
-
-  return {
-    reap(reap: Reap, pool: PoolHistory): void {
-      each(reap, pool, 'wouldReap')
-      rules.set(reap.rule, (rules.get(reap.rule) ?? 0) + 1)
-    },
-
-    close(reap: Reap, { stretch: { pool, session }, fate, bounds: [least, most] }: Closed): void {
-      if (fate === 'ended') return
-      each(reap, pool, fate === 'used' ? 'regretted' : 'undecided')
-      if (fate !== 'used' || regrets.length >= MOST_LISTED) return
-      const { pid } = session
-      const { rule, atMs } = reap
-      const idleSeconds: Regret['idleSeconds'] = [tenthDown(least), tenthUp(most)]
-      const regret = { pid, ...poolFields(session), rule, at: instant(atMs), idleSeconds }
-      regrets.push({ atMs, regret })
-    },
-
-    /** @param names the rules to count even if they reaped nothing */
-    result(names: string[]) {
-      const counted = [...names, ...[...rules.keys()].filter((rule) => !names.includes(rule))]
-      return {
-        ...total,
-        byRule: Object.fromEntries(counted.map((rule) => [rule, rules.get(rule) ?? 0])),
-        byPool: [...pools]
-          .map(([{ pool }, counts]) => ({ ...pool, ...counts }))
-          .sort((a, b) => b.regretted - a.regretted || b.wouldReap - a.wouldReap),
-        byHour: [...hours]
-          .map(([hour, counts]) => ({ hour, ...counts }))
-          .sort((a, b) => a.hour - b.hour),
-      }
-    },
-
-    regrets: () => regrets.sort((a, b) => a.atMs - b.atMs).map(({ regret }) => regret),
-  }
 }
