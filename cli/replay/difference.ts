@@ -15,8 +15,8 @@ export function createDifference() {
   return {
     /** Notes what each policy says of the sessions that the other one reaps in this snapshot. */
     note(first: Simulated, second: Simulated, atMs: number): void {
-      decline(first.reaped, second, 1, atMs)
-      decline(second.reaped, first, 0, atMs)
+      decline(first, 0, atMs)
+      decline(second, 1, atMs)
     },
 
     close({ stretch, fate }: Closed): void {
@@ -44,13 +44,17 @@ export function createDifference() {
   }
 }
 
-/** Notes what the policy at `index` says of sessions that the other one reaps. */
-function decline(reaped: Stretch[], { verdicts }: Simulated, index: number, atMs: number): void {
-  const undecided = reaped.filter(({ reaps }) => reaps[index] === undefined)
-  if (undecided.length === 0) return
-  const whyOf = new Map(verdicts.map(({ session, why }) => [session.pid, why]))
-  for (const stretch of undecided) {
-    stretch.declined[index] ??= { atMs, why: whyOf.get(stretch.session.pid) ?? '' }
+/**
+ * Notes what the policy at `index` says of sessions that the other one reaps, or reaped before: the first word of
+ * it, or that it spares the session.
+ */
+function decline({ present, verdicts }: Simulated, index: number, atMs: number): void {
+  for (const [place, { verdict, why }] of verdicts.entries()) {
+    const { reaps, declined } = present[place] as Stretch
+    if (reaps[index] !== undefined || reaps[1 - index] === undefined) continue
+    const spares = verdict === 'spare'
+    const last = declined[index]
+    if (last === undefined || (spares && !last.spares)) declined[index] = { atMs, why, spares }
   }
 }
 

@@ -41,12 +41,13 @@ export type Stretch = {
   reapedByRecorder: boolean
   /** What each policy did with it, in their order. */
   reaps: (Reap | undefined)[]
-  /** What a policy that left it alone said when another one reaped it. */
+  /** What a policy that left it alone said of it, of two policies of which the other one reaped it. */
   declined: (Declined | undefined)[]
 }
 
 export type Reap = { rule: string; action: Action; atMs: number; why: string }
-export type Declined = { atMs: number; why: string }
+/** `spares`: a rule of the policy met the session, and something spared it. */
+export type Declined = { atMs: number; why: string; spares: boolean }
 
 /** A stretch that is over. */
 export type Closed = {

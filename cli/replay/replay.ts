@@ -80,7 +80,7 @@ export function createReplayer(policies: NamedPolicy[]): Replayer {
         atMs,
         usable: slots.max - slots.reserved,
         used: slots.used,
-        policies: swept.map(({ used, reaped }) => ({ used, reaps: reaped.length, regrets: 0 })),
+        policies: swept.map(({ used, reaps }) => ({ used, reaps, regrets: 0 })),
       })
     },
 

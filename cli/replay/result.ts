@@ -88,7 +88,10 @@ export type Different = Pool & {
   fate: Fate
 }
 
-/** `reaps` is false for the policy that left the session alone; `why` is then what it said when the other reaped. */
+/**
+ * `reaps` is false for the policy that left the session alone. `why` is then what spared the session, or what the
+ * policy said when the other one reaped it.
+ */
 export type Opinion = { reaps: boolean; at: string; why: string }
 
 /** What became of a session that stayed in one state for a while. */

@@ -14,8 +14,10 @@ export type NamedPolicy = { name: string; policy: Policy }
 export type Simulated = {
   /** Slots used when the sweep came. */
   used: number
-  /** What was reaped for the first time. */
-  reaped: Stretch[]
+  /** The number of sessions that it reaped. */
+  reaps: number
+  /** The sessions that it found, and a verdict for each. */
+  present: Stretch[]
   verdicts: Verdict[]
 }
 
@@ -48,7 +50,7 @@ export function createSimulation({ name, policy }: NamedPolicy, index: number): 
       const slots = countSlots(snapshot)
       occupancy.add(atMs, slots)
       const verdicts = judge(snapshot, policy)
-      const reaped: Stretch[] = []
+      let reaps = 0
       for (const [place, verdict] of verdicts.entries()) {
         if (verdict.verdict !== 'reap') continue
         const { rule, action, why } = verdict
@@ -56,9 +58,9 @@ export function createSimulation({ name, policy }: NamedPolicy, index: number): 
         const reap = { rule, action, why, atMs }
         stretch.reaps[index] = reap
         tally.reap(reap, stretch.pool)
-        reaped.push(stretch)
+        reaps += 1
       }
-      return { used: slots.used, reaped, verdicts }
+      return { used: slots.used, reaps, present, verdicts }
     },
 
     close(closed) {
