@@ -7,8 +7,8 @@ const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
 
 /**
- * Durations that a person would write into a policy, s, in ascending order. Neighbours above 10 s differ by a fifth
- * or less, except from one day to the next. Idle times are counted between them, and a limit that is derived from a
+ * Durations that a person would write into a policy, s, in ascending order. Neighbours above 10 s differ by a third
+ * or less. Idle times are counted between them, and a limit that is derived from a
  * recording is one of them.
  */
 export const LADDER: readonly number[] = [
@@ -20,7 +20,9 @@ export const LADDER: readonly number[] = [
   ...steps(MINUTE, 2 * MINUTE, 10),
   ...steps(2 * MINUTE, 5 * MINUTE, 30),
   ...steps(5 * MINUTE, 10 * MINUTE, MINUTE),
-  ...steps(10 * MINUTE, HOUR, 5 * MINUTE),
+  10 * MINUTE,
+  12 * MINUTE,
+  ...steps(15 * MINUTE, HOUR, 5 * MINUTE),
   ...steps(HOUR, 2 * HOUR, 15 * MINUTE),
   ...steps(2 * HOUR, 6 * HOUR, 30 * MINUTE),
   ...steps(6 * HOUR, DAY, HOUR),

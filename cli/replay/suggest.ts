@@ -29,12 +29,15 @@ export function suggest({ report, pictures: { histograms } }: Replay): Suggestio
   const leftOut: string[] = []
   const rules: WrittenRule[] = []
   for (const match of matchesFor(pools.filter(({ frees }) => frees.mean > 0))) {
-    const rule = ruleFor(match, pools, report.server.version, histograms.edges)
-    if (rule === undefined) continue
-    const named = { ...rule, name: uniqueName(rule.name, rules) }
-    const problems = problemsOf(match, named)
-    if (problems.length === 0) rules.push(named)
-    else leftOut.push(`${nameOf(match)}: ${problems.join('; ')}`)
+    const name = uniqueName(match, rules)
+    const problems = problemsOf({ name, match, state: 'idle', olderThan: '1m' })
+    const selected = problems.length > 0 ? [] : select(pools, match, report.server.version)
+    if (selected.length === 0) {
+      leftOut.push([`${nameOf(match)}: no policy can name it`, ...problems].join('; '))
+      continue
+    }
+    const rule = ruleFor(name, match, selected, histograms.edges)
+    if (rule !== undefined) rules.push(rule)
   }
   const users = [...new Set(rules.flatMap(({ match }) => match?.users ?? []))]
   const policy = { $comment: describe(report), scope: { users }, rules }
@@ -60,16 +63,19 @@ function matchesFor(pools: Pool[]): Match[] {
   return [...new Map(matches.map((match) => [JSON.stringify(match), match])).values()]
 }
 
-/** A rule that is safe for every pool that the match selects; undefined if it would end no session. */
-function ruleFor(
-  match: Match,
-  pools: Pool[],
-  serverVersion: number,
-  edges: readonly number[],
-): WrittenRule | undefined {
+function select(pools: Pool[], match: Match, serverVersion: number): Pool[] {
   const matches = compileMatch(match, serverVersion)
   // A match looks at the fields of a pool only.
-  const selected = pools.filter((pool) => matches(pool as unknown as Session))
+  return pools.filter((pool) => matches(pool as unknown as Session))
+}
+
+/** A rule that is safe for every pool that its match selects; undefined if it would end no session. */
+function ruleFor(
+  name: string,
+  match: Match,
+  selected: Pool[],
+  edges: readonly number[],
+): WrittenRule | undefined {
   const seconds = Math.max(...selected.map((pool) => pool.safeOlderThanSeconds))
   const cameBack = selected.reduce((sum, { gaps }) => sum + gaps.used, 0)
   const longest = Math.max(...selected.map((pool) => pool.longestGapThatCameBackSeconds ?? 0))
@@ -81,15 +87,17 @@ function ruleFor(
   const evidence =
     cameBack === 0
       ? 'no session was seen to come back, so it is the time between two snapshots'
-      : `of ${cameBack} gaps that came back, the longest took at most ${age(Math.ceil(longest))}`
+      : `the longest of ${counted(cameBack, 'gap')} that came back took at most ${age(Math.ceil(longest))}`
   return {
-    name: `idle ${match.applications?.[0] ?? match.users?.[0]}`,
+    name,
     match,
     state: 'idle',
     olderThan: asDuration(seconds),
-    $comment: `olderThan: ${evidence}; rounded up. ${reaps} ${reaps === 1 ? 'time' : 'times'} a session was idle for longer.`,
+    $comment: `olderThan: ${evidence}; rounded up. ${counted(reaps, 'gap')} took longer and did not come back.`,
   }
 }
+
+const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`
 
 /** The number of gaps in which no session came back before it had been idle for so long. */
 function longerThan({ ended, undecided }: Histogram, seconds: number, edges: readonly number[]) {
@@ -98,16 +106,17 @@ function longerThan({ ended, undecided }: Histogram, seconds: number, edges: rea
   return count(ended) + count(undecided)
 }
 
-function uniqueName(name: string, rules: WrittenRule[]): string {
+function uniqueName({ applications, users }: Match, rules: WrittenRule[]): string {
   const taken = new Set(rules.map((rule) => rule.name))
+  const name = `idle ${applications?.[0] ?? users?.[0]}`
   let unique = name
   for (let number = 2; taken.has(unique); number += 1) unique = `${name} (${number})`
   return unique
 }
 
-/** Why the policy's own reader would not take the rule or its scope. */
-function problemsOf({ users = [] }: Match, rule: WrittenRule): string[] {
-  const parsed = parsePolicy({ scope: { users }, rules: [rule] })
+/** Why the policy's own reader would not take the rule, or the scope that it belongs to. */
+function problemsOf(rule: WrittenRule): string[] {
+  const parsed = parsePolicy({ scope: { users: rule.match?.users ?? [] }, rules: [rule] })
   return parsed.ok ? [] : parsed.problems
 }
 
