@@ -5,7 +5,7 @@ import { brief } from './statistics.ts'
 import type { Table } from './table.ts'
 import { serveTls } from './tls.ts'
 
-const MINUTES = 43_200
+export const MINUTES = 43_200
 const SWEEPS = 40
 const SESSIONS = 50
 const MEMORY_MB = 128
@@ -15,7 +15,7 @@ const VCPU_MB = 1_769
 const AWS_REQUEST_MS = 20
 
 /** List prices of us-east-1 in USD, without free tiers. */
-const PRICE = {
+export const PRICE = {
   metricMonth: 0.3,
   alarmMonth: 0.1,
   putRequest: 0.01 / 1_000,

@@ -5,6 +5,7 @@ import { printable, safeJson } from '../lambda/core/text.ts'
 import { type Kind, messageOf, SlotkeeperError } from '../lambda/errors.ts'
 import { grantsCommand } from './grants.ts'
 import { guardOutput } from './output.ts'
+import { recordCommand } from './record/command.ts'
 import { rehearseCommand } from './rehearse/command.ts'
 import { replayCommand } from './replay/command.ts'
 import { writeOut } from './show.ts'
@@ -53,7 +54,13 @@ Exit codes: 0 success; 1 failed, or the server refused to end a session;
 2 wrong usage or settings; 3 could not connect or log in to the server.`,
   )
 
-for (const command of [sweepCommand(), grantsCommand(), rehearseCommand(), replayCommand()]) {
+for (const command of [
+  sweepCommand(),
+  recordCommand(),
+  replayCommand(),
+  grantsCommand(),
+  rehearseCommand(),
+]) {
   // A command that is added, unlike one that is made by the program, does not inherit these.
   program.addCommand(command.copyInheritedSettings(program))
 }

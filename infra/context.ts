@@ -53,6 +53,7 @@ const targetSchema = record({
   network: v.optional(networkSchema),
   metrics: v.optional(oneOf(['cloudwatch', 'emf'])),
   metricSet: v.optional(oneOf(METRIC_SETS)),
+  record: v.optional(flag),
   alarms: v.optional(alarmsSchema),
 })
 

@@ -14,7 +14,7 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs'
 import { Construct } from 'constructs'
 import type { TargetMetrics } from './alarms.ts'
-import type { MetricName } from './options.ts'
+import type { MetricName, ReaperMode } from './options.ts'
 
 const FULL_WIDTH = 24
 const HALF_WIDTH = 12
@@ -45,6 +45,14 @@ const WARNINGS = [
   'limit 20',
 ]
 
+/** What only observing can show: whether the policy would have ended a session that was needed. */
+const HINDSIGHT = [
+  'fields timestamp, message, why, user, database, application, client, rule, idleSeconds.0, idleSeconds.1, wouldEnd, usedAgain, stillIdle',
+  'filter message in ["observed", "used again"]',
+  'sort message asc, @timestamp desc',
+  'limit 50',
+]
+
 export interface ReaperDashboardProps {
   /**
    * The metrics of the target.
@@ -66,6 +74,13 @@ export interface ReaperDashboardProps {
    * @example reaper.function
    */
   readonly sweep: IFunction
+  /**
+   * The mode of the function. In mode `observe` the dashboard also shows which sessions the policy would have
+   * ended although they were used again later.
+   * @example 'observe'
+   * @default 'reap'
+   */
+  readonly mode?: ReaperMode
 }
 
 /** The dashboard of one target: whether slots are free, which sessions take them, and what was reaped. */
@@ -76,7 +91,7 @@ export class ReaperDashboard extends Construct {
   constructor(
     scope: Construct,
     id: string,
-    { metrics, alarms, logGroup, sweep }: ReaperDashboardProps,
+    { metrics, alarms, logGroup, sweep, mode }: ReaperDashboardProps,
   ) {
     super(scope, id)
     const dashboard = addDashboard(this, nameOf(metrics.target))
@@ -92,6 +107,10 @@ export class ReaperDashboard extends Construct {
       ['Sessions last reaped, or that would be reaped', LAST_VERDICTS],
     ] as const) {
       dashboard.addWidgets(logTable(title, queryLines, logGroup))
+    }
+    if (mode === 'observe') {
+      const title = 'Sessions that would have been reaped, and were used again'
+      dashboard.addWidgets(logTable(title, HINDSIGHT, logGroup))
     }
   }
 }

@@ -130,6 +130,7 @@ const schema = record({
   metrics: v.optional(oneOf(['cloudwatch', 'emf'])),
   metricSet: v.optional(oneOf(['full', 'essential'])),
   namespace: v.optional(checked('a namespace', namespaceProblem)),
+  record: v.optional(flag),
   alarms: v.optional(unlessFalse(alarms)),
   dashboard: v.optional(flag),
   reserveConcurrency: v.optional(flag),

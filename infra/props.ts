@@ -152,6 +152,14 @@ export interface SessionReaperProps extends Placement {
    */
   readonly namespace?: string
   /**
+   * Whether each sweep writes its snapshot to the log, as a line of a recording without query texts. From
+   * these lines `slotkeeper replay` shows what any policy would have done. It costs log: docs/operations.md
+   * says how much.
+   * @example true
+   * @default - true in mode `observe`, false in mode `reap`
+   */
+  readonly record?: boolean
+  /**
    * The SNS topics for all alarms, and the settings of each alarm by its name. `false` creates no alarms.
    * @example { topics: [onCall], SlotsUsed: { threshold: 90 }, Leak: false }
    * @default - all alarms, without a topic

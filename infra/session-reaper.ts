@@ -68,8 +68,9 @@ export class SessionReaper extends Construct implements IConnectable {
     if (props.dashboard !== false) {
       const { metrics, logGroup } = this
       const alarms = Object.values(this.alarms)
-      const props = { metrics, alarms, logGroup, sweep: sweep.function }
-      this.dashboard = new ReaperDashboard(this, 'Dashboard', props).page
+      const { mode } = props
+      const shown = { metrics, alarms, logGroup, sweep: sweep.function, mode }
+      this.dashboard = new ReaperDashboard(this, 'Dashboard', shown).page
     }
     warnOfSecondSweep(this, props.database, props.endpoint)
   }
@@ -96,6 +97,7 @@ export class SessionReaper extends Construct implements IConnectable {
       SLOTKEEPER_METRICS: props.metrics,
       SLOTKEEPER_METRIC_SET: metricSet,
       SLOTKEEPER_NAMESPACE: namespace,
+      SLOTKEEPER_RECORD: (props.record ?? props.mode === 'observe') ? 'on' : undefined,
     })
     return new BundledFunction(this, 'Sweep', {
       description: `Slotkeeper sweeps ${this.metrics.target}`,

@@ -82,6 +82,7 @@ function addTarget(
     policy,
     metrics,
     metricSet,
+    record: target.record,
     every: everySeconds === undefined ? undefined : Duration.seconds(everySeconds),
     alarms: { ...settingsOf(alarms, target.alarms), topic },
     dashboard,

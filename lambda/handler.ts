@@ -12,7 +12,7 @@ import { log, logAs } from './log.ts'
 import { createGate, deadlineIn, SWEEP_MS } from './postgres/gate.ts'
 import { readCertificates } from './postgres/tls.ts'
 import { readSettings, type Settings } from './settings.ts'
-import { logSweep } from './sweep-log.ts'
+import { logFrame, logSweep } from './sweep-log.ts'
 import { createTarget, type Target } from './target.ts'
 
 /** Time reserved at the end of the invocation for the metrics and the log, ms. */
@@ -41,7 +41,10 @@ function start(): Started | SlotkeeperError {
         'SLOTKEEPER_POLICY is not set, so the sweeps observe with the policy "incident": sessions that are idle for over 30 s, and every idle session once more than 5 are idle. Mode "reap" needs SLOTKEEPER_POLICY.'
       log('WARN', 'no policy given', { target: settings.target, why })
     }
-    return { settings, target: createTarget(settings.target, settings.policy, gate) }
+    return {
+      settings,
+      target: createTarget(settings.target, settings.policy, gate, settings.record),
+    }
   } catch (error) {
     return asFailure(error)
   }
@@ -79,6 +82,7 @@ export async function handler(event: unknown, context?: Context): Promise<Report
     const { snapshot, report, newlyCondemned, wouldRefuse } = result
     const circumstances = { policy, newlyCondemned, wouldRefuse }
     measurements = measure(snapshot, report, metrics.set, circumstances)
+    if (settings.record) await logFrame(result)
     await logSweep(result, policy)
   }
 

@@ -31,10 +31,24 @@ export function log(level: Level, message: string, fields: Record<string, unknow
  * @see https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
  */
 export function writeMetrics(metrics: object): void {
-  const isFiltered = least !== undefined && LEVELS.indexOf(least) > LEVELS.indexOf('INFO')
+  writeLine({ ...levelThatPasses(), ...metrics, requestId })
+}
+
+/**
+ * Writes lines of JSON objects as they are. Like metrics, they get the lowest level that passes if the
+ * function's log would drop them.
+ */
+export function writeData(lines: string[]): void {
+  const level = levelThatPasses()
+  const beginning = level === undefined ? '{' : `${safeJson(level).slice(0, -1)},`
+  for (const line of lines) process.stdout.write(`${beginning}${line.slice(1)}\n`)
+}
+
+/** Undefined if a line without a level passes. */
+function levelThatPasses(): { timestamp: string; level: Level } | undefined {
+  if (least === undefined || LEVELS.indexOf(least) <= LEVELS.indexOf('INFO')) return undefined
   // Lambda ignores the level of a line that has no timestamp.
-  const filtered = isFiltered && { timestamp: new Date().toISOString(), level: least }
-  writeLine({ ...filtered, ...metrics, requestId })
+  return { timestamp: new Date().toISOString(), level: least }
 }
 
 function writeLine(line: object): void {

@@ -29,6 +29,7 @@ const VARIABLES = [
   'SLOTKEEPER_METRICS',
   'SLOTKEEPER_METRIC_SET',
   'SLOTKEEPER_NAMESPACE',
+  'SLOTKEEPER_RECORD',
 ] as const
 
 type Variable = (typeof VARIABLES)[number]
@@ -45,6 +46,8 @@ export type Settings = {
   /** The file with the certificate authorities, or false for a connection without TLS. */
   caFile: string | false
   metrics: { via: 'cloudwatch' | 'emf'; set: MetricSet; namespace: string }
+  /** Whether each sweep writes its snapshot to the log. */
+  record: boolean
 }
 
 /**
@@ -84,6 +87,7 @@ function parseSettings(env: Environment, folder: string): Parsed<Settings> {
       set: choice(env, 'SLOTKEEPER_METRIC_SET', METRIC_SETS, 'full'),
       namespace: parsed(env.SLOTKEEPER_NAMESPACE || 'Slotkeeper'),
     }),
+    record: parseRecord(env),
   }
   return combine(parts, ...unknown)
 }
@@ -169,6 +173,11 @@ function parsePolicyVariable(env: Environment, folder: string): Parsed<Policy> {
     name === undefined ? parsePolicyText(value ?? INCIDENT) : readPolicyFile(join(folder, name))
   if (policy.ok) return policy
   return refused(...policy.problems.map((problem) => `SLOTKEEPER_POLICY: ${problem}`))
+}
+
+function parseRecord(env: Environment): Parsed<boolean> {
+  const record = choice(env, 'SLOTKEEPER_RECORD', ['on', 'off'], 'off')
+  return record.ok ? parsed(record.value === 'on') : record
 }
 
 function required(env: Environment, name: Variable, form: string): Parsed<string> {

@@ -2,7 +2,7 @@ import { type Churn, follow } from './core/churn.ts'
 import { dependsOnHolders, judge } from './core/judge.ts'
 import type { Policy } from './core/policy.ts'
 import { type Mode, makeReport, type Outcome, type Report } from './core/report.ts'
-import { type Snapshot, withHolders } from './core/session.ts'
+import { type Holders, type Snapshot, withHolders } from './core/session.ts'
 import { type ReapVerdict, reapVerdicts, type Verdict } from './core/verdict.ts'
 import { look } from './look.ts'
 import type { Link } from './postgres/connect.ts'
@@ -31,6 +31,8 @@ export type Order = {
    * later.
    */
   recall?: (seen: Snapshot) => Snapshot
+  /** Whether the snapshot is for a recording. Then the holders are read even if no verdict depends on them. */
+  record?: boolean
 }
 
 /**
@@ -39,7 +41,7 @@ export type Order = {
  */
 export async function sweep(
   gate: Gate,
-  { target, policy, mode, before, recall = (seen) => seen }: Order,
+  { target, policy, mode, before, recall = (seen) => seen, record = false }: Order,
   deadline: Deadline,
 ): Promise<SweepResult> {
   const started = performance.now()
@@ -47,7 +49,7 @@ export async function sweep(
   const seenAt = performance.now()
   const serverNow = () => seen.atMs + performance.now() - seenAt
   try {
-    const { snapshot, verdicts } = await decide(link, recall(seen), policy, deadline)
+    const { snapshot, verdicts } = await decide(link, recall(seen), policy, record, deadline)
     const victims = mode === 'reap' ? reapVerdicts(verdicts) : []
     const outcomes = await reapVictims(link, victims, deadline, serverNow)
     const report = makeReport({
@@ -71,22 +73,31 @@ export async function sweep(
   }
 }
 
-/** Judges without the holders first, and reads the holders only if they could change a verdict. */
+/**
+ * Judges without the holders first, and reads the holders only if they could change a verdict, or for a
+ * recording: with another policy they may.
+ */
 async function decide(
   link: Link,
   seen: Snapshot,
   policy: Policy,
+  record: boolean,
   deadline: Deadline,
 ): Promise<{ snapshot: Snapshot; verdicts: Verdict[] }> {
   const verdicts = judge(seen, policy)
-  if (!verdicts.some((verdict) => dependsOnHolders(verdict, policy))) {
-    return { snapshot: seen, verdicts }
-  }
-  // Imported late, like the other modules below: most sweeps do not need it, and it loads the whole driver.
-  const { preflight } = await import('./postgres/preflight.ts')
-  const holders = await preflight(link, remaining(deadline, HOLDERS_MS))
-  const snapshot = withHolders(seen, holders)
+  const depends = verdicts.some((verdict) => dependsOnHolders(verdict, policy))
+  if (!depends && !record) return { snapshot: seen, verdicts }
+  const snapshot = withHolders(seen, await findHolders(link, depends, deadline))
   return { snapshot, verdicts: judge(snapshot, policy) }
+}
+
+/** Also checks the rights that a reap needs, if a verdict to reap may follow. */
+async function findHolders(link: Link, check: boolean, deadline: Deadline): Promise<Holders> {
+  // Imported late, like the other modules below: most sweeps do not need it, and it loads the whole driver.
+  const read = check
+    ? (await import('./postgres/preflight.ts')).preflight
+    : (await import('./postgres/locks.ts')).readHolders
+  return read(link, remaining(deadline, HOLDERS_MS))
 }
 
 async function reapVictims(

@@ -1,4 +1,5 @@
 import { type Churn, countNew, identities } from './core/churn.ts'
+import { type Hindsight, lookBack, type Period, type UsedAgain } from './core/hindsight.ts'
 import { type Memory, recall, remember } from './core/memory.ts'
 import type { Policy } from './core/policy.ts'
 import type { Mode } from './core/report.ts'
@@ -18,6 +19,10 @@ export type TargetSweep = SweepResult & {
   wouldRefuse: number
   /** Paths of the policy that match no session, and that no earlier sweep reported. */
   newlyUnmatched: string[]
+  /** In mode `observe`: the sessions that an earlier sweep would have ended, and that were used since the last one. */
+  usedAgain: UsedAgain[]
+  /** In mode `observe`, once a day: what observing showed in the last 24 hours, or since it began. */
+  observed: Period | undefined
 }
 
 /** One server, and what is kept about it between its sweeps. */
@@ -32,11 +37,15 @@ export type Target = {
   close(): Promise<void>
 }
 
-/** Creates a target that has not been swept yet. It connects at its first sweep. */
-export function createTarget(name: string, policy: Policy, gate: Gate): Target {
+/**
+ * Creates a target that has not been swept yet. It connects at its first sweep.
+ * @param record whether its snapshots are for a recording
+ */
+export function createTarget(name: string, policy: Policy, gate: Gate, record = false): Target {
   let memory: Memory | undefined
   let churn: Churn | undefined
   let observed: ReadonlySet<string> | undefined
+  let hindsight: Hindsight | undefined
   const unmatched = new Set<string>()
   const recallAndRemember = (seen: Snapshot): Snapshot => {
     const whole = recall(memory, seen)
@@ -47,7 +56,7 @@ export function createTarget(name: string, policy: Policy, gate: Gate): Target {
     name,
     policy,
     async sweep(mode, deadline) {
-      const order = { target: name, policy, mode, before: churn, recall: recallAndRemember }
+      const order = { target: name, policy, mode, before: churn, recall: recallAndRemember, record }
       const result = await sweep(gate, order, deadline)
       const victims = reapVerdicts(result.verdicts).map(({ session }) => session)
       const condemned = identities(victims)
@@ -57,11 +66,17 @@ export function createTarget(name: string, policy: Policy, gate: Gate): Target {
       for (const path of newlyUnmatched) unmatched.add(path)
       churn = result.churn
       observed = mode === 'observe' ? condemned : undefined
+      // A sweep that reaps ends the sessions themselves, so nothing is left to compare with.
+      const back =
+        mode === 'observe' ? lookBack(hindsight, result.snapshot, result.verdicts) : undefined
+      hindsight = back?.hindsight
       return {
         ...result,
         newlyCondemned,
         wouldRefuse: mode === 'observe' ? wouldRefuse.length : 0,
         newlyUnmatched,
+        usedAgain: back?.usedAgain ?? [],
+        observed: back?.ended,
       }
     },
     metFullServer: gate.metFullServer,

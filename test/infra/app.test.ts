@@ -5,6 +5,7 @@ import { AwsSolutionsChecks } from 'cdk-nag'
 import { describe, expect, test } from 'vitest'
 import { readContext } from '../../infra/context.ts'
 import { addStacks } from '../../infra/stacks.ts'
+import { environmentOf } from '../support/reaper.ts'
 
 const one = {
   name: 'shop',
@@ -141,6 +142,16 @@ test('a target may have its own keys and no reserved concurrency', () => {
   // The function reads its own, and the one that makes the role reads both.
   expect(decrypts.sort()).toEqual([keyArn('master'), keyArn('reaper'), keyArn('reaper')])
   expect(JSON.stringify(resources)).not.toContain('ReservedConcurrentExecutions')
+})
+
+test.each<[object, string | undefined]>([
+  [{}, 'on'],
+  [{ record: false }, undefined],
+  [{ mode: 'reap', policy: 'incident' }, undefined],
+  [{ mode: 'reap', policy: 'incident', record: true }, 'on'],
+])('a target with %j has SLOTKEEPER_RECORD %s', (different, expected) => {
+  const template = Template.fromJSON(templateOf(synth({ ...one, ...different }), 'Slotkeeper-shop'))
+  expect(environmentOf(template).SLOTKEEPER_RECORD).toBe(expected)
 })
 
 test('an ARN without its suffix grants the secret with any suffix and no other name', () => {

@@ -64,6 +64,7 @@ describe('cdk.json', () => {
     ['reserveConcurrency', 'false', 'expected true or false'],
     ['metrics', 'prometheus', 'expected "cloudwatch", "emf"'],
     ['metricSet', 'essentials', 'did you mean "essential"?'],
+    ['record', 'on', 'expected true or false'],
     ['hots', HOST, 'did you mean "host"?'],
     ['network', network, undefined],
     ['policy', { rules: [STALE], keep: 2 }, undefined],

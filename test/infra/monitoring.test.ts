@@ -190,3 +190,14 @@ test('the dashboard shows slots, sessions, ages, reaps, durations, reaped sessio
     expect(body).toContain(shown)
   }
 })
+
+test.each([
+  ['observe', true],
+  ['reap', false],
+] as const)('in mode %s the dashboard shows what was used again: %s', (mode, shows) => {
+  const { template } = reaper({ mode, policy: 'incident' })
+  const [dashboard] = Object.values(template.findResources('AWS::CloudWatch::Dashboard'))
+  const body = JSON.stringify(dashboard?.Properties.DashboardBody)
+  expect(body.includes('Sessions that would have been reaped, and were used again')).toBe(shows)
+  expect(body.includes('used again')).toBe(shows)
+})

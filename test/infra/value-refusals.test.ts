@@ -79,6 +79,7 @@ describe('the construct', () => {
     ['reserveConcurrency', 'false', 'expected true or false'],
     ['reserveConcurrency', 1, 'expected true or false'],
     ['dashboard', 'no', 'expected true or false'],
+    ['record', 'on', 'expected true or false'],
     ['memorySize', 256, undefined],
     ['memorySize', 64, 'from 128 to 10240'],
     ['memorySize', '256', 'from 128 to 10240'],

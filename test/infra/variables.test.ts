@@ -17,6 +17,10 @@ describe('the function reads its deployed variables', () => {
       { target: 'Shop', mode: 'reap', auth: { via: 'secret', secretArn: SECRET_ARN } },
     ],
     ['observing', { mode: 'observe', target: 'shop' }, { mode: 'observe', target: 'shop' }],
+    ['observing, with a recording by default', { mode: 'observe' }, { record: true }],
+    ['observing, without a recording', { mode: 'observe', record: false }, { record: false }],
+    ['reaping, without a recording by default', { mode: 'reap' }, { record: false }],
+    ['reaping, with a recording', { mode: 'reap', record: true }, { record: true }],
     ['with a policy', { policy: { rules, budget: 9 } }, { policy: { budget: 9 } }],
     [
       'with IAM',

@@ -28,6 +28,7 @@ test('the minimal configuration has these defaults', () => {
     overrides: {},
     caFile: join(folder, 'rds-ca.pem'),
     metrics: { via: 'cloudwatch', set: 'full', namespace: 'Slotkeeper' },
+    record: false,
   })
 })
 
@@ -50,6 +51,8 @@ test.each<[Record<string, string>, object]>([
   ],
   [{ SLOTKEEPER_TLS: 'off', SLOTKEEPER_HOST: '127.0.0.1' }, { caFile: false }],
   [{ SLOTKEEPER_CA_FILE: '/ca.pem' }, { caFile: '/ca.pem' }],
+  [{ SLOTKEEPER_RECORD: 'on' }, { record: true }],
+  [{ SLOTKEEPER_RECORD: 'off', SLOTKEEPER_MODE: 'observe' }, { record: false }],
   [
     { SLOTKEEPER_METRICS: 'emf', SLOTKEEPER_METRIC_SET: 'essential', SLOTKEEPER_NAMESPACE: 'N' },
     { metrics: { via: 'emf', set: 'essential', namespace: 'N' } },
@@ -77,6 +80,7 @@ test.each<[Record<string, string>, string]>([
   [{ SLOTKEEPER_POLICY: 'incidnt' }, 'did you mean "incident"?'],
   [{ SLOTKEEPER_POLICY: `{${rules}, "keep": 1, "keep": 2}` }, 'policy.keep: the key occurs twice'],
   [{ SLOTKEEPER_TARGET: '' }, 'SLOTKEEPER_TARGET: missing'],
+  [{ SLOTKEEPER_RECORD: 'true' }, 'SLOTKEEPER_RECORD: found "true"; expected "on" or "off"'],
   [{ SLOTKEEPER_MODE: '' }, 'SLOTKEEPER_MODE: missing; expected "reap" or "observe"'],
   [{ SLOTKEEPER_MODE: 'observer' }, 'found "observer" (did you mean "observe"?)'],
   [{ SLOTKEEPER_SECRET_ARN: '' }, 'SLOTKEEPER_SECRET_ARN: missing'],
