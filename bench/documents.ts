@@ -5,6 +5,7 @@ export const DOCUMENTS = {
   start: 'docs/speed.md',
   scale: 'docs/speed.md',
   profile: 'docs/speed.md',
+  replay: 'docs/speed.md',
   wrongful: 'docs/safety.md',
   cost: 'docs/operations.md',
 } as const

@@ -7,6 +7,7 @@ import { type BenchName, DOCUMENTS } from './documents.ts'
 import { profile } from './profile.ts'
 import { quiet } from './quiet.ts'
 import { reap } from './reap.ts'
+import { replay } from './replay.ts'
 import { scale } from './scale.ts'
 import { start } from './start.ts'
 import { dated, markdown, quote, type Table } from './table.ts'
@@ -20,6 +21,7 @@ const benches: Record<BenchName, () => Promise<Table>> = {
   cost,
   scale,
   wrongful,
+  replay,
 }
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url))

@@ -1,5 +1,12 @@
 import { once } from 'node:events'
-import { createWriteStream, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  createWriteStream,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeFrame } from '../lambda/core/recording.ts'
@@ -23,8 +30,9 @@ const POLICIES = {
   },
 }
 
-/** GNU time prints the seconds and the greatest memory (KiB) of a command. */
-const TIME = ['-f', '%e %M']
+/** Run in the measured process, it writes the greatest memory (KiB) to a file. */
+const WATCH = (file: string) =>
+  `data:text/javascript,import{writeFileSync}from'node:fs';process.on('exit',()=>writeFileSync('${file}',String(process.resourceUsage().maxRSS)))`
 
 /** Replays recordings of a busy server in a process of its own, as a user does. */
 export async function replay(): Promise<Table> {
@@ -54,23 +62,17 @@ export async function replay(): Promise<Table> {
   }
 }
 
+/** Seconds, and MiB at most. */
 async function measure(folder: string, args: string[]): Promise<[number, number]> {
-  const result = join(folder, 'time')
-  await run('/usr/bin/time', [
-    ...TIME,
-    '-o',
-    result,
-    process.execPath,
-    'dist/cli.mjs',
-    'replay',
-    ...args,
-    '--json',
-  ])
-  const [seconds = '', kibibytes = ''] = (await run('cat', [result])).trim().split(' ')
-  return [brief(Number(seconds)), brief(Number(kibibytes) / 1024)]
+  const memory = join(folder, 'memory')
+  const started = performance.now()
+  const replayed = ['dist/cli.mjs', 'replay', ...args, '--json']
+  await run(process.execPath, ['--import', WATCH(memory), ...replayed])
+  const seconds = (performance.now() - started) / 1000
+  return [brief(seconds), brief(Number(readFileSync(memory, 'utf8')) / 1024)]
 }
 
-export async function writeRecording(file: string, minutes: number): Promise<void> {
+async function writeRecording(file: string, minutes: number): Promise<void> {
   const out = createWriteStream(file)
   const random = randomFrom(1)
   const sessions = Array.from({ length: SESSIONS }, (_, index) => newSession(index, 0, random))
