@@ -30,7 +30,7 @@ const count = (values: BySteps, step: number) => {
 
 /** Whether the session works, or is in a transaction: its client does not wait to use it. */
 export function isBusy({ state }: Session): boolean {
-  return state !== 'idle' && state !== 'starting' && state !== null
+  return state !== 'idle' && state !== null
 }
 
 function isIdle(session: Session): session is Session & { ageSeconds: number } {
@@ -43,6 +43,12 @@ function currentOf(pool: PoolHistory, snapshot: number): PoolHistory['current'] 
     pool.current = { snapshot, sessions: 0, busy: 0, used: 0 }
   }
   return pool.current
+}
+
+function countBusy(pool: PoolHistory, counts: PoolHistory['current']): void {
+  counts.busy += 1
+  pool.totalBusy += 1
+  pool.peakBusy = Math.max(pool.peakBusy, counts.busy)
 }
 
 export function createPools(): PoolHistories {
@@ -71,15 +77,15 @@ export function createPools(): PoolHistories {
     },
 
     see(stretch, isNew) {
-      const { session, pool } = stretch
+      const { session, pool, isOwn } = stretch
+      // A session that is still connecting takes a slot, but serves nobody yet.
+      if (isOwn || session.state === 'starting') return
       const counts = currentOf(pool, number)
       counts.sessions += 1
       pool.peakSessions = Math.max(pool.peakSessions, counts.sessions)
       const busy = isBusy(session)
       if (busy) {
-        counts.busy += 1
-        pool.totalBusy += 1
-        pool.peakBusy = Math.max(pool.peakBusy, counts.busy)
+        countBusy(pool, counts)
       } else if (isIdle(session)) {
         stretch.step = stepOf(session.ageSeconds, stretch.step)
         if (isExposed(session)) count(pool.idle, stretch.step)
