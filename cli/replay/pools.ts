@@ -61,6 +61,11 @@ export function createPools(): PoolHistories {
   const isExposed = (session: Session) =>
     !guard(session) && builtInProtection(session, snapshot as Snapshot) === undefined
 
+  const countIdle = (stretch: Stretch, ageSeconds: number) => {
+    stretch.step = stepOf(ageSeconds, stretch.step)
+    if (isExposed(stretch.session)) count(stretch.pool.idle, stretch.step)
+  }
+
   return {
     of(session, last) {
       if (last !== undefined && isSamePool(session, last.pool)) return last
@@ -84,12 +89,8 @@ export function createPools(): PoolHistories {
       counts.sessions += 1
       pool.peakSessions = Math.max(pool.peakSessions, counts.sessions)
       const busy = isBusy(session)
-      if (busy) {
-        countBusy(pool, counts)
-      } else if (isIdle(session)) {
-        stretch.step = stepOf(session.ageSeconds, stretch.step)
-        if (isExposed(session)) count(pool.idle, stretch.step)
-      }
+      if (busy) countBusy(pool, counts)
+      else if (isIdle(session)) countIdle(stretch, session.ageSeconds)
       if (interval !== undefined && (isNew || busy)) {
         counts.used += 1
         raise(pool.peakUsed, interval, counts.used)
