@@ -6,6 +6,7 @@ export const DOCUMENTS = {
   lambda: 'docs/operations.md',
   scale: 'docs/speed.md',
   profile: 'docs/speed.md',
+  replay: 'docs/speed.md',
   wrongful: 'docs/safety.md',
   cost: 'docs/operations.md',
 } as const

@@ -23,6 +23,7 @@ const benches: Record<BenchName, () => Promise<Table>> = {
   cost: async () => (await import('./cost.ts')).cost(),
   scale: async () => (await import('./scale.ts')).scale(),
   wrongful: async () => (await import('./wrongful.ts')).wrongful(),
+  replay: async () => (await import('./replay.ts')).replay(),
 }
 const NAMES = Object.keys(benches) as BenchName[]
 

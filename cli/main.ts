@@ -8,6 +8,7 @@ import { grantsCommand } from './grants.ts'
 import { guardOutput } from './output.ts'
 import { recordCommand } from './record/command.ts'
 import { rehearseCommand } from './rehearse/command.ts'
+import { replayCommand } from './replay/command.ts'
 import { writeOut } from './show.ts'
 import { sweepCommand } from './sweep.ts'
 import { watchCommand } from './watch/command.ts'
@@ -60,6 +61,7 @@ for (const command of [
   doctorCommand(),
   watchCommand(),
   recordCommand(),
+  replayCommand(),
   grantsCommand(),
   rehearseCommand(),
 ]) {

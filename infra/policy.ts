@@ -95,6 +95,12 @@ export interface PolicyRule {
    * @default 'terminate'
    */
   readonly action?: 'terminate' | 'cancel'
+  /**
+   * A note for people, such as where a number comes from. Slotkeeper ignores it.
+   * @example 'the longest gap that came back took 22 minutes'
+   * @default - none
+   */
+  readonly $comment?: string
 }
 
 /**
@@ -141,4 +147,10 @@ export interface PolicyInput {
    * @default - none
    */
   readonly $schema?: string
+  /**
+   * A note for people. Slotkeeper ignores it.
+   * @example 'proved with the recordings of May'
+   * @default - none
+   */
+  readonly $comment?: string
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { gunzipSync } from 'node:zlib'
+import { filterLogEvents, type LogEvent } from './logs.ts'
 
 /** The example keys of AWS's own documentation, so they belong to no account. */
 export const EXAMPLE_KEYS = {
@@ -29,7 +30,7 @@ export type Datum = {
 /** One accepted PutMetricData request. */
 export type Put = { Namespace: string; MetricData: Datum[] }
 
-/** Stand-ins for Secrets Manager and CloudWatch that speak the AWS SDK's own wire protocols. */
+/** Stand-ins for Secrets Manager, CloudWatch and CloudWatch Logs that speak the AWS SDK's own wire protocols. */
 export type Aws = {
   /** For `AWS_ENDPOINT_URL`. */
   url: string
@@ -37,8 +38,13 @@ export type Aws = {
   secrets: Map<string, string>
   secretReads: string[]
   puts: Put[]
+  /** The log groups, by name. */
+  logGroups: Map<string, LogEvent[]>
   close(): Promise<void>
 }
+
+/** What the services hold and have seen. */
+type State = Pick<Aws, 'secrets' | 'secretReads' | 'puts' | 'logGroups'>
 
 /** A refusal in AWS's format: HTTP status 400 and an error type. */
 class Refusal extends Error {
@@ -55,10 +61,12 @@ export async function startAws(
   secrets: Record<string, string>,
   tls?: { cert: Buffer; key: Buffer },
 ): Promise<Aws> {
-  const aws = { secrets: new Map(Object.entries(secrets)), secretReads: [], puts: [] } as Pick<
-    Aws,
-    'secrets' | 'secretReads' | 'puts'
-  >
+  const aws: State = {
+    secrets: new Map(Object.entries(secrets)),
+    secretReads: [],
+    puts: [],
+    logGroups: new Map(),
+  }
   const serve: RequestListener = async (request, response) => {
     const protocol = request.headers['content-type'] ?? 'application/x-amz-json-1.1'
     const send = (status: number, body: object) => {
@@ -89,11 +97,7 @@ export async function startAws(
   }
 }
 
-function answer(
-  aws: Pick<Aws, 'secrets' | 'secretReads' | 'puts'>,
-  request: IncomingMessage,
-  body: Buffer,
-): object {
+function answer(aws: State, request: IncomingMessage, body: Buffer): object {
   const plain = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body
   switch (request.headers['x-amz-target']) {
     case 'secretsmanager.GetSecretValue':
@@ -102,6 +106,12 @@ function answer(
       if (body.length > MOST_BYTES) throw new Refusal('RequestEntityTooLarge', 'request over 1 MB')
       aws.puts.push(checkPut(JSON.parse(plain.toString())))
       return {}
+    case 'Logs_20140328.FilterLogEvents':
+      return filterLogEvents(
+        aws.logGroups,
+        JSON.parse(plain.toString()),
+        (type, message) => new Refusal(type, message),
+      )
     default:
       throw new Refusal('UnknownOperationException', 'unknown operation')
   }

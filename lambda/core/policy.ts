@@ -74,6 +74,8 @@ const isCondition = v.check<v.InferOutput<typeof conditionEntries>, string>(
 
 const condition = v.pipe(conditionEntries, isCondition)
 
+const comment = v.optional(v.string('expected a text'))
+
 const ruleEntries = record({
   name: v.pipe(
     text('a name for the rule'),
@@ -87,6 +89,7 @@ const ruleEntries = record({
   olderThan: duration,
   when: v.optional(condition),
   action: v.optional(oneOf(['terminate', 'cancel']), 'terminate'),
+  $comment: comment,
 })
 
 const cancelsQueries = v.forward(
@@ -119,11 +122,15 @@ const writtenPolicy = record({
   keep: v.optional(wholeFrom(0), 0),
   budget: v.optional(wholeFrom(1)),
   $schema: v.optional(v.string('expected where an editor finds the JSON Schema')),
+  $comment: comment,
 })
 
 const policySchema = v.pipe(
   writtenPolicy,
-  v.transform(({ $schema, ...policy }) => policy),
+  v.transform(({ $schema, $comment, ...policy }) => ({
+    ...policy,
+    rules: policy.rules.map(({ $comment, ...rule }) => rule),
+  })),
 )
 
 /** What the JSON Schema of the policy is made of. Its checks are those that no keyword of JSON Schema is for. */

@@ -33,6 +33,7 @@ test('the declarations of the construct match those of the function', () => {
     keep: 2,
     budget: 200,
     $schema: './node_modules/slotkeeper/dist/policy.schema.json',
+    $comment: 'why it is so',
   }
   expect(parsePolicy(all)).toMatchObject({ ok: true })
   expectTypeOf<Plain<PolicyInput>>().toEqualTypeOf<InputOfFunction>()

@@ -72,6 +72,8 @@ describe('the schema refuses what Slotkeeper refuses, at the same place', () => 
     ['IPv4 written as IPv6', withClient('::ffff:10.0.9.0/120'), '/protect/0/clients/0'],
     ['a host name', withClient('localhost'), '/protect/0/clients/0'],
     ['where the schema is, as a number', { $schema: 7, rules: [rule] }, '/$schema'],
+    ['a comment that is no text', { $comment: ['a'], rules: [rule] }, '/$comment'],
+    ["a rule's comment that is none", { rules: [{ ...rule, $comment: 1 }] }, '/rules/0/$comment'],
   ])('%s', (_, input, path) => {
     expect(parsePolicy(input)).toMatchObject({ ok: false })
     expect(validate(input)).toBe(false)
@@ -153,4 +155,10 @@ test('a policy that names its schema is the same policy', () => {
   expect(parsePolicy({ $schema: './policy.schema.json', rules: [rule] })).toEqual(
     parsePolicy({ rules: [rule] }),
   )
+})
+
+test('a policy with comments is the same policy', () => {
+  const commented = { $comment: 'why', rules: [{ ...rule, $comment: 'the longest gap' }] }
+  expect(validate(commented)).toBe(true)
+  expect(parsePolicy(commented)).toEqual(parsePolicy({ rules: [rule] }))
 })
