@@ -30,7 +30,8 @@ export function sweepOf(
     verdicts,
     outcomes: mode === 'reap' ? reapVerdicts(verdicts).map(() => outcome) : [],
   })
-  return { snapshot, verdicts, report, churn: { atMs: snapshot.atMs, opened: 0, pools: [] } }
+  const churn = { atMs: snapshot.atMs, opened: 0, pools: [] }
+  return { snapshot, verdicts, report, churn, askedForHolders: false }
 }
 
 export function watched(different: Partial<Subject> = {}): Picture {
