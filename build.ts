@@ -42,7 +42,7 @@ const requireBuiltins: Plugin = {
   },
 }
 
-/** What the function loads once it runs, in `lambda/`. The AWS SDK is a file of its own. */
+/** What the function loads once it runs, in `lambda/`, beside the AWS SDK. Their exports have different names. */
 const LATE = [
   'notices',
   'postgres/connect',
