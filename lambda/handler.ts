@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import type { Context } from 'aws-lambda'
+import { loadSdk } from './aws/cloudwatch.ts'
 import { iamCredentials, secretCredentials } from './aws/credentials.ts'
-import { loadCloudWatch, publish } from './aws/metrics.ts'
+import { publish } from './aws/metrics.ts'
 import { regionOf } from './core/endpoint.ts'
 import { type Measurement, measure, measureFailure } from './core/measurements.ts'
 import { hint } from './core/nearest.ts'
@@ -70,8 +71,8 @@ export async function handler(event: unknown, context?: Context): Promise<Report
   }
   const startedAt = performance.now()
   const sweeping = target.sweep(mode, deadlineIn(timeLeft(context))).catch(asFailure)
-  // Load the client while the database connects. If loading fails, `publish` fails too and reports it.
-  if (metrics.via === 'cloudwatch') loadCloudWatch().catch(asFailure)
+  // Load the SDK while the database connects. If loading fails, `publish` fails too and reports it.
+  if (metrics.via === 'cloudwatch') loadSdk().catch(asFailure)
   const result = await sweeping
   let measurements: Measurement[]
   if (result instanceof SlotkeeperError) {

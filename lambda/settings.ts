@@ -148,7 +148,7 @@ function parseHost(host: string | undefined): Parsed<string | undefined> {
  * port.
  */
 function isHost(host: string): boolean {
-  return host.startsWith('/') || isIP(host) !== 0 || /^[^\s:/@?#]+$/.test(host)
+  return host.startsWith('/') || /^[^\s:/@?#]+$/.test(host) || isIP(host) !== 0
 }
 
 function parsePort(text: string | undefined): Parsed<number | undefined> {

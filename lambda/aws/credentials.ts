@@ -51,7 +51,7 @@ export function iamCredentials(
 ): ReadCredentials {
   const { host, user, port = DEFAULT_PORT, database = DEFAULT_DATABASE } = overrides
   return async () => {
-    const { Signer } = await import('@aws-sdk/rds-signer')
+    const { Signer } = await import('./sdk.ts')
     try {
       const password = await new Signer({ hostname: host, port, username: user }).getAuthToken()
       return { host, port, user, database, password }
@@ -66,7 +66,7 @@ export function iamCredentials(
 }
 
 async function readSecret(secretId: string): Promise<string | undefined> {
-  const { SecretsManagerClient, GetSecretValueCommand } = await import('./secrets-manager.ts')
+  const { SecretsManagerClient, GetSecretValueCommand } = await import('./sdk.ts')
   const region = /^arn:[^:]+:secretsmanager:([^:]+):/.exec(secretId)?.[1]
   const client = new SecretsManagerClient({
     // The secret is read in its own region, whatever region is configured here.

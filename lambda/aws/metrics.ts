@@ -1,7 +1,7 @@
 import { type Measurement, samplesOf } from '../core/measurements.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
 import { writeMetrics } from '../log.ts'
-import { CLIENT_OPTIONS } from './client-options.ts'
+import { putMetricData, Unanswered } from './cloudwatch.ts'
 
 /** Where the metrics go, and under which namespace and `Target` dimension. */
 export type Destination = { via: 'cloudwatch' | 'emf'; namespace: string; target: string }
@@ -15,23 +15,10 @@ export async function publish(
   destination: Destination,
 ): Promise<void> {
   if (destination.via === 'emf') writeMetrics(embedded(measurements, destination, Date.now()))
-  else await putMetricData(measurements, destination)
+  else await put(measurements, destination)
 }
 
-/**
- * Loads the CloudWatch client. Call it before `publish` to load the client while something else is waited
- * for.
- */
-export function loadCloudWatch() {
-  return import('./cloudwatch.ts')
-}
-
-async function putMetricData(
-  measurements: Measurement[],
-  { namespace, target }: Destination,
-): Promise<void> {
-  const { CloudWatchClient, PutMetricDataCommand } = await loadCloudWatch()
-  const client = new CloudWatchClient(CLIENT_OPTIONS)
+async function put(measurements: Measurement[], { namespace, target }: Destination): Promise<void> {
   const Timestamp = new Date()
   const MetricData = measurements.map(({ name, unit, values, counts }) => ({
     MetricName: name,
@@ -42,15 +29,17 @@ async function putMetricData(
     Counts: counts,
   }))
   try {
-    await client.send(new PutMetricDataCommand({ Namespace: namespace, MetricData }))
+    await putMetricData({ Namespace: namespace, MetricData })
   } catch (error) {
+    const problem =
+      error instanceof Unanswered
+        ? 'were sent to CloudWatch, which did not answer. It may have taken them, so they were not sent again:'
+        : 'could not be put into CloudWatch:'
     throw new SlotkeeperError(
       'publish',
-      `the metrics of target ${target} could not be put into CloudWatch: ${messageOf(error)}. Check cloudwatch:PutMetricData on namespace ${namespace}, and the network path from the subnet to CloudWatch (or set SLOTKEEPER_METRICS=emf, which needs none).`,
+      `the metrics of target ${target} ${problem} ${messageOf(error)}. Check cloudwatch:PutMetricData on namespace ${namespace}, and the network path from the subnet to CloudWatch (or set SLOTKEEPER_METRICS=emf, which needs none).`,
       { cause: error },
     )
-  } finally {
-    client.destroy()
   }
 }
 

@@ -98,10 +98,9 @@ const passing: [string, AwsFault[]][] = [
   ['fails once', [failing]],
   ['is slow', [slow]],
 ]
-const lasting: [string, AwsFault[]][] = [
+const refusing: [string, AwsFault[]][] = [
   ['throttles', [throttled, throttled]],
   ['fails', [failing, failing]],
-  ['does not answer', ['silence', 'silence']],
 ]
 
 describe('Secrets Manager', () => {
@@ -111,7 +110,7 @@ describe('Secrets Manager', () => {
     await expectRecovery(lambda, 'client')
   })
 
-  test.each(lasting)(
+  test.each([...refusing, ['does not answer', ['silence', 'silence']] as [string, AwsFault[]]])(
     '%s: the sweep fails with a named error, and the next one succeeds',
     async (_, faults) => {
       const lambda = await start()
@@ -139,7 +138,7 @@ describe('CloudWatch', () => {
     await expectRecovery(lambda, 'client')
   })
 
-  test.each(lasting)(
+  test.each(refusing)(
     '%s: the sweep is done, the invocation fails, the next one works',
     async (_, faults) => {
       const lambda = await start()
@@ -154,6 +153,30 @@ describe('CloudWatch', () => {
       await expectRecovery(lambda, 'warm')
     },
   )
+
+  test.each<[string, AwsFault, number]>([
+    ['does not answer', 'silence', 0],
+    ['takes the metrics, and its answer is lost', 'lost', 1],
+  ])('%s: the error says so, and nothing is sent twice', async (_, fault, taken) => {
+    const lambda = await start()
+    await invoke(lambda)
+    aws.puts.length = 0
+    cloudWatch.requests = 0
+    cloudWatch.faults = [fault]
+    expect(await invoke(lambda)).toMatchObject({
+      ok: false,
+      payload: {
+        errorType: 'Slotkeeper.publish',
+        errorMessage: expect.stringContaining(
+          'It may have taken them, so they were not sent again',
+        ),
+      },
+    })
+    expect(cloudWatch.requests).toBe(1)
+    expect(aws.puts).toHaveLength(taken)
+    await expectRecovery(lambda, 'warm')
+    expect(aws.puts).toHaveLength(taken + 1)
+  })
 })
 
 describe('a frozen process', () => {
@@ -199,6 +222,21 @@ describe('a frozen process', () => {
     await frozen(lambda, meanwhile)
     await expectRecovery(lambda, 'client')
   })
+
+  test.each(['end', 'reset'] as const)(
+    'between two sweeps, while CloudWatch does %s its connection: the next metrics arrive once',
+    async (how) => {
+      const lambda = await start()
+      cloudWatch.connections = 0
+      await invoke(lambda)
+      await invoke(lambda)
+      expect(cloudWatch.connections).toBe(1)
+      await frozen(lambda, () => cloudWatch.drop(how))
+      await expectRecovery(lambda, 'warm')
+      expect(cloudWatch.connections).toBe(2)
+      expect(aws.puts).toHaveLength(3)
+    },
+  )
 
   test('during its login, past the timeout of the server: the sweep fails with a named error and the process survives', async () => {
     const lambda = await start()
