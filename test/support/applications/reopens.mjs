@@ -1,0 +1,11 @@
+// A pool with a minimum of four: what is ended, it opens again at once.
+import pg from 'pg'
+
+async function open() {
+  const client = new pg.Client()
+  client.on('error', () => undefined)
+  client.on('end', open)
+  await client.connect()
+  await client.query('select 1')
+}
+await Promise.all([1, 2, 3, 4].map(open))
