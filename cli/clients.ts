@@ -94,13 +94,6 @@ try { $rows = query($db); } catch (PDOException $e) { if ($db->inTransaction() |
     },
   },
   {
-    id: 'postgres.js',
-    name: 'postgres.js',
-    asItComes: 'It connects again by itself. In a process that was frozen, a query fails once.',
-    helps: 'On AWS Lambda, try once more on the code CONNECTION_CLOSED.',
-    signs: { application: '^postgres\\.js$', dependency: /^postgres$/ },
-  },
-  {
     id: 'node-postgres',
     name: 'node-postgres',
     asItComes:
@@ -108,6 +101,13 @@ try { $rows = query($db); } catch (PDOException $e) { if ($db->inTransaction() |
     helps: 'Give the pool both listeners. Make a single Client anew in its error event.',
     snippet: BOTH_LISTENERS,
     signs: { dependency: /^pg$/ },
+  },
+  {
+    id: 'postgres.js',
+    name: 'postgres.js',
+    asItComes: 'It connects again by itself. In a process that was frozen, a query fails once.',
+    helps: 'On AWS Lambda, try once more on the code CONNECTION_CLOSED.',
+    signs: { application: '^postgres\\.js$', dependency: /^postgres$/ },
   },
   {
     id: 'django',

@@ -19,7 +19,7 @@ export type Cut = {
    * clock. NULL: it ran none within the patience.
    */
   cameBackMs: number | null
-  /** Sessions that COMMAND opened until it was at rest again, and how many of them in the first second. */
+  /** Sessions that COMMAND opened until it was at rest again, and how many of them at once. */
   newSessions: number
   newAtOnce: number
   /** It opened at once at least as many sessions as were ended, so that ending them freed nothing. */
@@ -30,7 +30,6 @@ export type Cut = {
   said: string[]
 }
 
-const AT_ONCE_MS = 1_000
 /** One session that comes back is what an application needs to work at all. */
 const LEAST_CHURN = 2
 
@@ -62,9 +61,12 @@ export function firstUse(
   return times.length > 0 ? Math.min(...times) : null
 }
 
-/** Sessions that were opened in the first second after a moment, ms by the server's clock. */
-export function countAtOnce(opened: Session[], sinceMs: number): number {
-  return opened.filter(({ backendStart }) => Number(backendStart) * 1000 <= sinceMs + AT_ONCE_MS)
+/**
+ * Counts the sessions that were opened soon after a moment.
+ * @param sinceMs by the server's clock, ms since the epoch
+ */
+export function countAtOnce(opened: Session[], sinceMs: number, atOnceMs: number): number {
+  return opened.filter(({ backendStart }) => Number(backendStart) * 1000 <= sinceMs + atOnceMs)
     .length
 }
 

@@ -10,6 +10,8 @@ import { exitOnSignals } from '../signals.ts'
 
 type Options = {
   url?: string
+  user?: string
+  database?: string
   setup?: string
   policy: string
   times: string
@@ -48,6 +50,11 @@ export function drillCommand(): Command {
       '--url <url>',
       'use this server instead of a disposable one; only sessions that COMMAND opens are ended',
     )
+    .option('--user <name>', "the application's role on the disposable server (default: app)")
+    .option(
+      '--database <name>',
+      "the application's database on the disposable server (default: app)",
+    )
     .option('--json', 'print the result as JSON')
     .option('--verbose', 'print what COMMAND writes, and the stack trace of an error')
     .addHelpText(
@@ -64,10 +71,12 @@ Examples:
 }
 
 async function runDrill(command: [string, ...string[]], options: Options): Promise<number> {
-  const { url, setup, inTransaction, restart, json, verbose } = options
+  const { url, user, database, setup, inTransaction, restart, json, verbose } = options
   const order = {
     command,
     url,
+    user,
+    database,
     inTransaction,
     restart,
     policy: readPolicy(options.policy),
@@ -92,8 +101,7 @@ async function runDrill(command: [string, ...string[]], options: Options): Promi
       writeOut(safeJson({ policy: options.policy, ...result }))
     } else {
       const { showDrill } = await import('./show.ts')
-      const { patienceMs } = order
-      writeOut(showDrill(result, { policyName: options.policy, patienceMs }))
+      writeOut(showDrill(result, options.policy))
     }
     return result.survived ? 0 : 1
   } finally {

@@ -13,11 +13,20 @@ import { findUses, type Use } from './uses.ts'
 
 /** How a drill goes. */
 export type Plan = {
+  /** How often the policy ends the idle sessions. */
   times: number
+  /** How long COMMAND may take to come back, and to come to rest. */
   patienceMs: number
+  /** How long a session is idle until it is ended; longer ages in the policy count as this. */
   idleMs: number
+  /** Whether sessions that are idle in a transaction are ended too. */
   inTransaction: boolean
+  /** Whether the server is then restarted once. */
   restart: boolean
+  /** How long COMMAND may take to open its first session. */
+  startMs: number
+  /** Sessions that are opened this soon after others ended are opened at once. */
+  atOnceMs: number
 }
 
 /** A drill under way. */
@@ -37,8 +46,6 @@ export type Course = {
 /** The sessions of COMMAND, and the use of each. */
 export type Seen = { snapshot: Snapshot; uses: Use[] }
 
-/** The time that COMMAND has for its first session. */
-const START_MS = 60_000
 export const LOOK_EVERY_MS = 50
 const LOOK_MS = 15_000
 
@@ -74,18 +81,19 @@ export async function see({ stage, recall, libraries }: Course): Promise<Seen> {
  * @throws SlotkeeperError of kind `settings` if none comes in time
  */
 export async function untilConnected(course: Course): Promise<Seen | undefined> {
-  const until = performance.now() + START_MS
+  const until = performance.now() + course.plan.startMs
   while (!course.program.ended()) {
     const seen = await see(course)
     if (seen.snapshot.sessions.length > 0) return seen
-    if (performance.now() > until) throw neverConnected(course.stage)
+    if (performance.now() > until) throw neverConnected(course)
     await pause(LOOK_EVERY_MS)
   }
   return undefined
 }
 
-function neverConnected({ application }: Stage): SlotkeeperError {
-  const waited = `COMMAND opened no session within ${START_MS / 1000} s`
+function neverConnected({ plan, stage }: Course): SlotkeeperError {
+  const { application } = stage
+  const waited = `COMMAND opened no session within ${plan.startMs / 1000} s`
   return new SlotkeeperError(
     'settings',
     application === undefined

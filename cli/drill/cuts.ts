@@ -29,9 +29,12 @@ export async function cutOnce(course: Course, name: string): Promise<Cut | strin
   const { plan, program, tell } = course
   const seen = await untilAtRest(course)
   const until = performance.now() + plan.patienceMs
+  // It came when COMMAND was at rest, so it tells the most of what keeps the policy from its sessions.
+  let first: SweepResult | undefined
   while (seen && !program.ended()) {
     program.output.mark()
     const swept = await reapOnce(course)
+    first ??= swept
     const { atMs, sessions } = swept.snapshot
     const { reaped, refused } = swept.report
     if (reaped.length > 0) {
@@ -50,7 +53,7 @@ export async function cutOnce(course: Course, name: string): Promise<Cut | strin
         refused: refused.map(({ sqlstate, message }) => ({ sqlstate, message })),
       }
     }
-    if (performance.now() > until) return nothingToEnd(swept)
+    if (performance.now() > until) return nothingToEnd(first)
     await pause(LOOK_EVERY_MS)
   }
   return endedBefore(course, name)
@@ -77,12 +80,12 @@ function reapOnce({ stage, drilled, recall }: Course): Promise<SweepResult> {
 }
 
 async function watch(course: Course, blow: Blow): Promise<Cut> {
-  const { program, tell } = course
+  const { plan, program, tell } = course
   const { by, sinceMs, before, gone } = blow
   const { usedAtMs, opened } = await watchUntilBack(course, blow)
   const process = program.ended() ?? null
   if (process) await program.lastWords()
-  const newAtOnce = countAtOnce(opened, sinceMs)
+  const newAtOnce = countAtOnce(opened, sinceMs, plan.atOnceMs)
   const isInTransaction = ({ state }: Session) => state?.startsWith('idle in') ?? false
   const cut: Cut = {
     by,

@@ -2,10 +2,11 @@ import { INCIDENT, type Policy, parsePolicy } from '../../lambda/core/policy.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
 import type { ClientLibrary } from '../clients.ts'
 import type { Cut } from './comeback.ts'
+import { type Conclusion, conclude } from './conclude.ts'
 import { type Course, type Plan, remembering, untilConnected } from './course.ts'
 import { cutOnce, restartOnce } from './cuts.ts'
 import { readDependencies } from './dependencies.ts'
-import { type DrillPolicy, drillPolicy } from './policy.ts'
+import { type DrillPolicy, drillPolicy, namesApplications } from './policy.ts'
 import { type End, startProgram } from './process.ts'
 import { recognise } from './recognise.ts'
 import { type Setup, startDisposable, useOwn } from './stage.ts'
@@ -16,6 +17,9 @@ export type DrillOptions = Partial<Plan> & {
   command: [string, ...string[]]
   /** A server of one's own; without it, a disposable one. */
   url?: string | undefined
+  /** The names of its role and its database on a disposable server, so that a policy's scope can meet them. */
+  user?: string | undefined
+  database?: string | undefined
   setup?: Setup | undefined
   /** Default: `incident`. */
   policy?: Policy
@@ -28,7 +32,7 @@ export type DrillOptions = Partial<Plan> & {
   tell?: (text: string) => void
 }
 
-export type DrillResult = {
+export type DrillResult = Conclusion & {
   command: string[]
   /** As a person knows it, and its `server_version_num`; NULL if COMMAND never used it. */
   target: string
@@ -38,16 +42,12 @@ export type DrillResult = {
   cuts: Cut[]
   /** Why the drill ended before all its cuts were made. NULL: all were made. */
   stoppedBecause: string | null
-  /** COMMAND still ran at the end of the drill, or had ended with exit code 0 after it came back. */
-  lived: boolean
-  /** It lived and came back each time, and no cut was left out unless COMMAND had come to its own good end. */
-  survived: boolean
   /** How its process ended by itself; NULL if the drill ended it. */
   process: End | null
   /** The last lines that it wrote. */
   lastLines: string[]
   /** The library that it uses, as far as its sessions or its command show. */
-  library: ClientLibrary | null
+  library: Omit<ClientLibrary, 'signs'> | null
 }
 
 /** How a drill goes unless it is told otherwise. */
@@ -57,6 +57,8 @@ export const DEFAULT_PLAN: Plan = {
   idleMs: 1_000,
   inTransaction: false,
   restart: false,
+  startMs: 60_000,
+  atOnceMs: 1_000,
 }
 
 /**
@@ -68,20 +70,26 @@ export const DEFAULT_PLAN: Plan = {
 export async function drill(options: DrillOptions): Promise<DrillResult> {
   const { command, url, setup, show = ignore, tell = ignore } = options
   const plan: Plan = { ...DEFAULT_PLAN, ...given(options) }
-  const drilled = readPolicy(options.policy ?? incident(), plan)
-  if (plan.restart && url !== undefined) {
-    throw usage('--restart and --url exclude each other: a drill restarts only a server of its own')
-  }
-  const stage = await (url === undefined ? startDisposable(setup) : useOwn(url, setup))
+  const { user, database } = options
+  const drilled = readPolicy(options.policy ?? incident(), plan, url !== undefined)
+  if (url !== undefined) refuseWithUrl({ restart: plan.restart || undefined, user, database })
+  const stage = await (url === undefined
+    ? startDisposable({ user, database }, setup)
+    : useOwn(url, setup))
   try {
     const environment = { ...process.env, ...options.environment, ...stage.environment }
-    const program = await startProgram(command, environment, show, options.cwd)
+    const program = await startProgram(command, environment, {
+      show,
+      secrets: stage.secrets,
+      cwd: options.cwd,
+    })
     const libraries = new Set<string>()
     const course = { plan, stage, program, drilled, libraries, recall: remembering(stage), tell }
     try {
       const played = await play(course)
       const dependencies = readDependencies(command, options.cwd ?? process.cwd())
-      return { command, ...played, library: recognise(libraries, command, dependencies) }
+      const library = recognise(libraries, command, dependencies)
+      return { command: command.map(program.output.redact), ...played, library }
     } finally {
       await program.stop()
     }
@@ -100,12 +108,27 @@ function given(options: DrillOptions): Partial<Plan> {
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined))
 }
 
-function readPolicy(policy: Policy, { idleMs, inTransaction }: Plan): DrillPolicy {
+/** Refuses the options that are for a disposable server only. */
+function refuseWithUrl(options: Record<string, unknown>): void {
+  const [given] = Object.keys(options).filter((name) => options[name] !== undefined)
+  if (given === undefined) return
+  throw usage(`--${given} and --url exclude each other: --${given} is for a disposable server`)
+}
+
+function readPolicy(
+  policy: Policy,
+  { idleMs, inTransaction }: Plan,
+  isRenamed: boolean,
+): DrillPolicy {
   const drilled = drillPolicy(policy, { idleSeconds: idleMs / 1000, inTransaction })
-  if (drilled.policy.rules.length > 0) return drilled
-  throw usage(
-    '--policy: none of its rules is for idle sessions, so a drill has nothing to end; for rules about transactions add --in-transaction',
-  )
+  if (drilled.policy.rules.length === 0) {
+    throw usage(
+      '--policy: none of its rules is for idle sessions, so a drill has nothing to end; for rules about transactions add --in-transaction',
+    )
+  }
+  if (!isRenamed || !namesApplications(policy)) return drilled
+  const note = 'the sessions of COMMAND have a name of the drill, which "applications" must match'
+  return { ...drilled, differences: [...drilled.differences, note] }
 }
 
 async function play(course: Course): Promise<Omit<DrillResult, 'command' | 'library'>> {
@@ -113,16 +136,17 @@ async function play(course: Course): Promise<Omit<DrillResult, 'command' | 'libr
   tell(`COMMAND runs on ${stage.target}`)
   const first = await untilConnected(course)
   const { cuts, stoppedBecause } = await makeCuts(course)
-  const end = program.ended() ?? null
-  if (end) await program.lastWords()
+  const process = program.ended() ?? null
+  if (process) await program.lastWords()
+  const { patienceMs } = course.plan
   return {
+    ...conclude({ cuts, process, stoppedBecause, patienceMs }),
     target: stage.target,
     version: first?.snapshot.serverVersion ?? null,
     differences: drilled.differences,
     cuts,
     stoppedBecause,
-    ...verdict(cuts, end, stoppedBecause),
-    process: end,
+    process,
     lastLines: program.output.last(),
   }
 }
@@ -146,17 +170,6 @@ async function makeCuts(course: Course): Promise<Pick<DrillResult, 'cuts' | 'sto
 function stopped({ tell }: Course, why: string): string {
   tell(why)
   return why
-}
-
-/** Whether COMMAND lived, and whether it survived. */
-function verdict(
-  cuts: Cut[],
-  end: End | null,
-  stoppedBecause: string | null,
-): Pick<DrillResult, 'lived' | 'survived'> {
-  const isBack = cuts.length > 0 && cuts.every(({ cameBackMs }) => cameBackMs !== null)
-  const lived = end === null || (end.code === 0 && isBack)
-  return { lived, survived: lived && isBack && (stoppedBecause === null || end !== null) }
 }
 
 function incident(): Policy {

@@ -2,7 +2,9 @@ import { StringDecoder } from 'node:string_decoder'
 
 /** Lines that are kept from the beginning and from the end of a stretch of output. */
 const FIRST_LINES = 10
-const LAST_LINES = 10
+const LAST_LINES = 5
+/** Lines that are kept from the end of all. */
+const VERY_LAST_LINES = 10
 /** A longer line is cut into pieces, so that a program that writes no line end fills no memory. */
 const MOST_CHARACTERS = 2_000
 
@@ -19,17 +21,25 @@ export type Output = {
   sinceMark(): Excerpt
   /** The last lines of all. */
   last(): string[]
+  /** Replaces each secret in a text. */
+  redact(text: string): string
 }
 
-/** @param show called with each line */
-export function keepOutput(show: (line: string) => void): Output {
+/**
+ * @param show called with each line
+ * @param secrets texts to replace in each line, such as passwords
+ */
+export function keepOutput(show: (line: string) => void, secrets: string[]): Output {
+  const redact = (text: string) =>
+    secrets.reduce((kept, secret) => kept.replaceAll(secret, '***'), text)
   let stretch: Excerpt = { first: [], skipped: 0, last: [] }
   const last: string[] = []
-  const keep = (line: string) => {
+  const keep = (written: string) => {
+    const line = redact(written)
     show(line)
-    push(last, line)
+    push(last, line, VERY_LAST_LINES)
     if (stretch.first.length < FIRST_LINES) stretch.first.push(line)
-    else stretch.skipped += push(stretch.last, line)
+    else stretch.skipped += push(stretch.last, line, LAST_LINES)
   }
   return {
     take(stream) {
@@ -54,13 +64,14 @@ export function keepOutput(show: (line: string) => void): Output {
     },
     sinceMark: () => structuredClone(stretch),
     last: () => [...last],
+    redact,
   }
 }
 
 /** Adds a line, and drops the oldest one if there are too many. Returns how many it dropped. */
-function push(lines: string[], line: string): number {
+function push(lines: string[], line: string, most: number): number {
   lines.push(line)
-  return lines.length > LAST_LINES ? lines.splice(0, 1).length : 0
+  return lines.length > most ? lines.splice(0, 1).length : 0
 }
 
 function pieces(line: string): string[] {

@@ -13,10 +13,11 @@ const IN_TRANSACTION: RuleState[] = ['idle in transaction', 'idle in transaction
  * on a server of its own:
  * - An age above `idleSeconds` counts as `idleSeconds`.
  * - Each condition `when` counts as met, because on the real server other sessions may meet it.
+ * - Each network in the scope and in the rules counts as matching, because COMMAND connects from this machine.
  * - Rules for `active` sessions are left out, because a drill ends sessions at rest.
  * - Rules for sessions that are idle in a transaction count only with `inTransaction`. If the policy has none
  *   then, it gets one for each such state.
- * Its scope, protections, matches, `keep` and `budget` stay as they are.
+ * The rest of its scope and its matches, its protections, `keep` and `budget` stay as they are.
  */
 export function drillPolicy(policy: Policy, order: Order): DrillPolicy {
   const { idleSeconds, inTransaction } = order
@@ -27,16 +28,31 @@ export function drillPolicy(policy: Policy, order: Order): DrillPolicy {
   const rules = used.map(({ when: _, ...rule }) => ({
     ...rule,
     olderThan: Math.min(rule.olderThan, idleSeconds),
+    match: anywhere(rule.match ?? {}),
   }))
+  const places = [policy.scope, ...used.map(({ match }) => match)]
   return {
-    policy: { ...policy, rules: [...rules, ...added] },
+    policy: { ...policy, scope: anywhere(policy.scope), rules: [...rules, ...added] },
     differences: [
+      ...(places.some((match) => match?.clients !== undefined)
+        ? ['each network under "clients" in its scope and rules counts as matching']
+        : []),
       ...policy.rules.flatMap((rule) => differencesOf(rule, used.includes(rule), order)),
       ...(added.length > 0
         ? [`sessions that are idle in a transaction for ${idleSeconds} s are ended too`]
         : []),
     ],
   }
+}
+
+function anywhere({ clients: _, ...match }: Policy['scope']): Policy['scope'] {
+  return match
+}
+
+/** Whether the policy selects sessions by the name of their application. */
+export function namesApplications({ scope, protect = [], rules }: Policy): boolean {
+  const matches = [scope, ...protect, ...rules.map(({ match }) => match)]
+  return matches.some((match) => match?.applications !== undefined)
 }
 
 function ruleFor(state: RuleState, { idleSeconds }: Order): Rule {
@@ -52,7 +68,9 @@ function differencesOf(rule: Rule, isUsed: boolean, { idleSeconds }: Order): str
   }
   return [
     ...(olderThan > idleSeconds
-      ? [`rule "${name}" ends a session after ${idleSeconds} s instead of ${olderThan} s`]
+      ? [
+          `rule "${name}" ends a session after ${idleSeconds} s instead of ${olderThan} s (--idle ${olderThan}s waits as long)`,
+        ]
       : []),
     ...(when === undefined ? [] : [`the condition of rule "${name}" counts as met`]),
   ]

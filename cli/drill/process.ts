@@ -7,7 +7,7 @@ import { messageOf, SlotkeeperError } from '../../lambda/errors.ts'
 import { keepOutput, type Output } from './output.ts'
 
 /** The time that COMMAND has to end after a SIGTERM before it is killed. */
-const GRACE_MS = 5_000
+const GRACE_MS = 3_000
 /** How long to wait for killed processes to disappear. */
 const KILLED_MS = 5_000
 const PAUSE_MS = 20
@@ -30,6 +30,14 @@ export type Program = {
   stop(): Promise<void>
 }
 
+type Surroundings = {
+  cwd: string | undefined
+  /** Called with each line that it writes. */
+  show(line: string): void
+  /** Texts that its output must not show. */
+  secrets: string[]
+}
+
 /**
  * Starts COMMAND in a process group of its own, so that Ctrl-C in the terminal reaches it only through
  * `stop`. When this process exits, COMMAND is ended too.
@@ -38,8 +46,7 @@ export type Program = {
 export async function startProgram(
   [file, ...args]: [string, ...string[]],
   environment: NodeJS.ProcessEnv,
-  show: (line: string) => void,
-  cwd?: string,
+  { cwd, show, secrets }: Surroundings,
 ): Promise<Program> {
   const mark = randomUUID()
   const child = spawn(file, args, {
@@ -48,27 +55,28 @@ export async function startProgram(
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
-  const output = keepOutput(show)
-  output.take(child.stdout)
-  output.take(child.stderr)
   let end: End | undefined
-  const exited = once(child, 'exit').then(([code, signal]) => {
+  child.once('exit', (code, signal) => {
     end = { code, signal }
   })
-  const closed = once(child, 'close')
-  try {
-    await Promise.race([once(child, 'spawn'), exited])
-  } catch (error) {
-    throw new SlotkeeperError('settings', `COMMAND could not be started: ${messageOf(error)}`, {
-      cause: error,
-    })
-  }
-  const parts = () => partsOf(child.pid as number, mark, end !== undefined)
+  const closed = new Promise((resolve) => child.once('close', resolve))
+  const parts = () => (child.pid === undefined ? [] : partsOf(child.pid, mark))
   const endNow = () => {
     for (const ms of ending(parts)) sleep(ms)
   }
   // Before the server's own listener: a program that loses its server may start to do something else.
   process.prependOnceListener('exit', endNow)
+  const output = keepOutput(show, secrets)
+  output.take(child.stdout)
+  output.take(child.stderr)
+  try {
+    await once(child, 'spawn')
+  } catch (error) {
+    process.off('exit', endNow)
+    throw new SlotkeeperError('settings', `COMMAND could not be started: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
   const lastWords = async () => {
     const timer = new AbortController()
     await Promise.race([
@@ -94,9 +102,10 @@ export async function startProgram(
 /** Asks processes to end, and kills those that do not. It yields each pause, ms, which the caller makes. */
 function* ending(parts: () => number[]): Generator<number> {
   signalAll(parts(), 'SIGTERM')
-  for (let waited = 0; waited < GRACE_MS && parts().length > 0; waited += PAUSE_MS) yield PAUSE_MS
-  for (let waited = 0; waited < KILLED_MS && parts().length > 0; waited += PAUSE_MS) {
-    // Each time again: a process may have started another one between the look and the signal.
+  const until = performance.now() + GRACE_MS
+  while (parts().length > 0 && performance.now() < until) yield PAUSE_MS
+  // Each time again: a process may have started another one between the look and the signal.
+  while (parts().length > 0 && performance.now() < until + KILLED_MS) {
     signalAll(parts(), 'SIGKILL')
     yield PAUSE_MS
   }
@@ -117,10 +126,8 @@ function signalAll(targets: number[], signal: NodeJS.Signals): void {
  * The processes of COMMAND that still run, as targets of `process.kill`. On Linux, they are those in its
  * group, and those with its mark that left the group. Elsewhere, it is the group as a whole.
  */
-function partsOf(group: number, mark: string, leaderIsGone: boolean): number[] {
-  if (!existsSync('/proc/self/stat')) {
-    return isThere(-group) ? [-group] : leaderIsGone ? [] : [group].filter(isThere)
-  }
+function partsOf(group: number, mark: string): number[] {
+  if (!existsSync('/proc/self/stat')) return [-group].filter(isThere)
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
     .filter((pid) => isPart(pid, group, mark))

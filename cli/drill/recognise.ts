@@ -10,7 +10,7 @@ export function recognise(
   shown: ReadonlySet<string>,
   command: string[],
   dependencies: string[],
-): ClientLibrary | null {
+): Omit<ClientLibrary, 'signs'> | null {
   const words = command.join(' ')
   const ways: ((library: ClientLibrary) => boolean)[] = [
     ({ id }) => shown.has(id),
@@ -19,7 +19,9 @@ export function recognise(
   ]
   for (const way of ways) {
     const library = CLIENT_LIBRARIES.find(way)
-    if (library) return library
+    if (library === undefined) continue
+    const { signs: _, ...known } = library
+    return known
   }
   return null
 }

@@ -3,31 +3,29 @@ import type { ClientLibrary } from '../clients.ts'
 import { paint, table } from '../show.ts'
 import type { Cut } from './comeback.ts'
 import type { DrillResult } from './drill.ts'
-import { countSessions, endWords, milliseconds } from './words.ts'
-
-/** What a drill was asked, as far as its result is shown with it. */
-export type Asked = { policyName: string; patienceMs: number }
+import { endWords, milliseconds } from './words.ts'
 
 /** The result for the developer of the application: what was done, what it did, and what would help. */
-export function showDrill(result: DrillResult, asked: Asked): string {
-  const { cuts, survived } = result
+export function showDrill(result: DrillResult, policyName: string): string {
+  const { cuts, survived, conclusion } = result
   return [
-    ...showHead(result, asked),
+    ...showHead(result, policyName),
     ...showCuts(cuts),
     ...showLeft(cuts),
     '',
-    paint(survived ? 'green' : 'red', conclude(result, asked)),
+    paint(survived ? 'green' : 'red', printable(conclusion)),
     ...showChurn(cuts),
     ...showOutput(result),
     ...showHelp(result),
   ].join('\n')
 }
 
-function showHead({ command, target, version, differences }: DrillResult, asked: Asked): string[] {
+function showHead(result: DrillResult, policyName: string): string[] {
+  const { command, target, version, differences } = result
   const release = version === null ? '' : ` ${Math.floor(version / 10000)}.${version % 10000}`
   return [
     paint('bold', `drill of ${printable(command.join(' '))}`),
-    `policy "${printable(asked.policyName)}", on ${printable(target)}${release}`,
+    `policy "${printable(policyName)}", on ${printable(target)}${release}`,
     ...differences.map((difference) => `- ${printable(difference)}`),
   ]
 }
@@ -59,30 +57,6 @@ function showLeft(cuts: Cut[]): string[] {
   ]
 }
 
-function conclude(result: DrillResult, { patienceMs }: Asked): string {
-  const { cuts, survived, stoppedBecause, process } = result
-  const last = cuts.at(-1)
-  if (survived) {
-    const times = cuts.length === 1 ? 'once' : `${cuts.length} times`
-    const slowest = Math.max(...cuts.map(({ cameBackMs }) => cameBackMs ?? 0))
-    const end = process === null ? '' : ' Then it ended by itself, with exit code 0.'
-    return `It survived: it came back ${times}, after ${milliseconds(slowest)} at most.${end}`
-  }
-  if (last?.process && last.cameBackMs === null) {
-    return `It did not survive: its process ended (${endWords(last.process)}) when its sessions ended.`
-  }
-  if (last && last.cameBackMs === null) {
-    const asked = `It ran no query within ${milliseconds(patienceMs)} (--patience).`
-    return last.newSessions > 0
-      ? `It did not come back: it opened ${countSessions(last.newSessions)} and used none. ${asked}`
-      : `It did not come back: it opened no session. ${asked} Perhaps nobody asked it to: COMMAND must work by itself, or start its own load.`
-  }
-  if (process !== null && last !== undefined) {
-    return `It did not survive: it came back, but its process ended later (${endWords(process)}).`
-  }
-  return `The drill shows nothing${last ? ' more' : ''}: ${printable(stoppedBecause ?? '')}.`
-}
-
 function showChurn(cuts: Cut[]): string[] {
   const churned = cuts.filter(({ churn }) => churn).length
   if (churned === 0) return []
@@ -108,12 +82,12 @@ function showHelp({ survived, library, cuts }: DrillResult): string[] {
   return ['', paint('bold', 'What would help'), ...(library ? helpOf(library) : GENERAL_HELP)]
 }
 
-function helpOf({ id, name, asItComes, helps, snippet }: ClientLibrary): string[] {
+function helpOf({ name, asItComes, helps, snippet }: Omit<ClientLibrary, 'signs'>): string[] {
   return [
     `${name}: ${asItComes}`,
     helps,
     ...(snippet?.code.split('\n').map((line) => `    ${line}`) ?? []),
-    `More: docs/clients.md#${id}`,
+    'More: docs/clients.md',
   ]
 }
 

@@ -1,25 +1,33 @@
 import { randomBytes } from 'node:crypto'
-import { Client, type ClientConfig, DatabaseError } from 'pg'
+import { Client, type ClientConfig, DatabaseError, escapeIdentifier, escapeLiteral } from 'pg'
 import type { Session } from '../../lambda/core/session.ts'
 import { messageOf, SlotkeeperError } from '../../lambda/errors.ts'
-import { createGate, type Gate } from '../../lambda/postgres/gate.ts'
+import { createGate, deadlineIn, type Gate, remaining } from '../../lambda/postgres/gate.ts'
 import { tlsOptions } from '../../lambda/postgres/tls.ts'
 import { startPostgres } from '../../stand-ins/postgres.ts'
 import { readConnection } from '../connection.ts'
 import { parseUri } from '../libpq/uri.ts'
 
 const MAX_CONNECTIONS = 100
-/** The application of the drill: the owner of its database, and no superuser, whom no policy may touch. */
-const APP = 'app'
+/** Of the application's role and of its database, which that role owns. It is no superuser: no policy touches those. */
+const DEFAULT_NAME = 'app'
 const REAPER = 'slotkeeper'
+
+const END_MS = 5_000
+/** The sessions that COMMAND opened. Its processes have ended by then. */
+const END = (application: string) => `
+select pg_terminate_backend(a.pid)
+from pg_stat_activity a
+where a.application_name = ${escapeLiteral(application)} and a.backend_type = 'client backend'`
 
 /** The server of a drill. `close` closes the drill's own connection, and removes a disposable server. */
 export type Stage = {
   /** As a person knows it. */
   target: string
-  disposable: boolean
   /** The variables that COMMAND gets. Undefined: one that it must not inherit. */
   environment: Record<string, string | undefined>
+  /** What COMMAND's output must not show. */
+  secrets: string[]
   /** The name by which the sessions of COMMAND are known, on a server that it shares with others. */
   application: string | undefined
   gate: Gate
@@ -37,39 +45,56 @@ export type Setup = { file: string; sql: string }
  * Starts a disposable PostgreSQL for one drill. Nobody else knows its passwords, so every session but the
  * drill's own is COMMAND's.
  */
-export async function startDisposable(setup: Setup | undefined): Promise<Stage> {
+export async function startDisposable(
+  {
+    user = DEFAULT_NAME,
+    database = DEFAULT_NAME,
+  }: { user?: string | undefined; database?: string | undefined },
+  setup: Setup | undefined,
+): Promise<Stage> {
   const server = await startPostgres({ max_connections: String(MAX_CONNECTIONS) })
   try {
-    const app = { user: APP, password: randomBytes(12).toString('hex') }
-    const reaper = { user: REAPER, password: randomBytes(12).toString('hex') }
+    const app = { user, password: randomPassword() }
+    const reaper = { user: REAPER, password: randomPassword() }
+    const superuser = { connectionString: server.url() }
     await run(
-      { connectionString: server.url() },
-      `create role ${APP} login password '${app.password}';
-       create role ${REAPER} login replication password '${reaper.password}';
+      superuser,
+      `create role ${REAPER} login replication password '${reaper.password}';
        grant pg_monitor, pg_signal_backend to ${REAPER}`,
     )
-    await run({ connectionString: server.url() }, `create database ${APP} owner ${APP}`)
-    if (setup) await runSetup({ connectionString: server.url(app, APP) }, setup)
+    await make(
+      'user',
+      user,
+      superuser,
+      `create role ${escapeIdentifier(user)} login password '${app.password}'`,
+    )
+    await make(
+      'database',
+      database,
+      superuser,
+      `create database ${escapeIdentifier(database)} owner ${escapeIdentifier(user)}`,
+    )
+    if (setup) await runSetup({ connectionString: server.url(app, database) }, setup)
     const { host, port } = server
     const gate = createGate(async () => ({ host, port, ...reaper, database: 'postgres' }), false)
     return {
       target: 'a disposable PostgreSQL',
-      disposable: true,
       environment: {
         ...withoutVariables(),
         // SQLAlchemy knows this scheme only, everybody else knows both.
-        DATABASE_URL: server.url(app, APP).replace('postgres:', 'postgresql:'),
+        DATABASE_URL: server.url(app, database).replace('postgres:', 'postgresql:'),
         PGHOST: host,
         PGPORT: String(port),
-        PGUSER: app.user,
+        PGUSER: user,
         PGPASSWORD: app.password,
-        PGDATABASE: APP,
+        PGDATABASE: database,
         // Go's lib/pq asks for TLS otherwise, which a server on the loopback has no use for.
         PGSSLMODE: 'disable',
       },
+      secrets: [app.password],
       application: undefined,
       gate,
-      isOurs: ({ user }) => user === APP,
+      isOurs: (session) => session.user !== REAPER,
       restart: () => server.restart(),
       async close() {
         await gate.close()
@@ -82,6 +107,24 @@ export async function startDisposable(setup: Setup | undefined): Promise<Stage> 
   }
 }
 
+function randomPassword(): string {
+  return randomBytes(12).toString('hex')
+}
+
+/** @throws SlotkeeperError of kind `settings` if the server does not take the name */
+async function make(what: string, name: string, config: ClientConfig, sql: string): Promise<void> {
+  try {
+    await run(config, sql)
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error
+    throw new SlotkeeperError(
+      'settings',
+      `--${what}: found ${JSON.stringify(name)}; expected a name that PostgreSQL takes: ${messageOf(error)}`,
+      { cause: error },
+    )
+  }
+}
+
 /**
  * Prepares a drill on a server that other applications use too. COMMAND's sessions are known by an
  * application name that nobody else has: neither the time nor the address of a session would tell it from
@@ -91,24 +134,44 @@ export async function useOwn(url: string, setup: Setup | undefined): Promise<Sta
   const { target, credentials, tls } = readConnection({ url }, process.env)
   const application = `slotkeeper-drill-${randomBytes(6).toString('hex')}`
   const gate = createGate(credentials, tls)
+  const { host, address = host, port, user, password, database } = await credentials(false)
   if (setup) {
-    const { host, address = host, port, user, password, database } = await credentials(false)
     const ssl = tls && tlsOptions(tls, host)
     await runSetup({ host: address, port, user, password, database, ssl }, setup)
   }
   return {
     target,
-    disposable: false,
     environment: {
       ...variablesOf(url),
       DATABASE_URL: named(url, application),
       PGAPPNAME: application,
     },
+    // A password of a few letters may be a part of any word.
+    secrets: [password, encodeURIComponent(password)].filter(({ length }) => length > 3),
     application,
     gate,
     isOurs: (session) => session.application === application,
     restart: undefined,
-    close: () => gate.close(),
+    async close() {
+      await endAbandoned(gate, application)
+      await gate.close()
+    },
+  }
+}
+
+/**
+ * Ends what COMMAND left on the server: a session with a statement under way does not notice that its client has
+ * gone.
+ */
+async function endAbandoned(gate: Gate, application: string): Promise<void> {
+  const deadline = deadlineIn(END_MS)
+  try {
+    const link = gate.takeWarm() ?? (await gate.open(deadline))
+    await link.query(END(application), remaining(deadline, END_MS))
+    await gate.giveBack(link)
+  } catch (error) {
+    // The statements end sooner or later, and their sessions with them. What the drill saw stays true.
+    if (!(error instanceof SlotkeeperError)) throw error
   }
 }
 

@@ -5,5 +5,5 @@ import pg from 'pg'
 const pool = new pg.Pool({ max: 4 })
 for (;;) {
   await Promise.all([1, 2, 3, 4].map(() => pool.query('select 1')))
-  await pause(3_000)
+  await pause(600)
 }

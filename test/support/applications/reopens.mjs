@@ -1,4 +1,4 @@
-// A pool with a minimum of four: what is ended, it opens again at once.
+// A pool with a minimum of four. What is ended, it opens again at once.
 import pg from 'pg'
 
 async function open() {
