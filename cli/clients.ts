@@ -8,7 +8,7 @@ export type ClientLibrary = {
   helps: string
   snippet?: { language: string; code: string }
   /**
-   * How to recognise it. `application` and `query` are regular expressions of PostgreSQL over the
+   * How to recognise it. `application` and `query` are PostgreSQL's regular expressions, in any case, over the
    * application's name and the last query of a session. `command` is one over the words of a command,
    * `dependency` one over the names that the project's manifest lists.
    */
@@ -31,7 +31,7 @@ export const CLIENT_LIBRARIES: ClientLibrary[] = [
       'In transaction mode, clients do not notice. In session mode, a client loses the session that it holds.',
     helps: 'Let PgBouncer close its idle server connections before the rule does.',
     snippet: { language: 'ini', code: 'server_idle_timeout = 20   ; under a rule of 30 s' },
-    signs: { query: '^DISCARD ALL$' },
+    signs: { query: '^\\s*(abort\\s*;\\s*)?discard\\s+all\\M' },
   },
   {
     id: 'laravel',
@@ -43,7 +43,11 @@ export const CLIENT_LIBRARIES: ClientLibrary[] = [
       language: 'php',
       code: `Event::listen([JobProcessed::class, JobFailed::class, JobExceptionOccurred::class], fn () => DB::disconnect());`,
     },
-    signs: { command: /(^|\/)artisan\b/, dependency: /^(laravel|illuminate)\// },
+    signs: {
+      query: '^\\s*(select \\* from|update|delete from) "(jobs|failed_jobs)"',
+      command: /(^|\s|\/)artisan\b/,
+      dependency: /^(laravel|illuminate)\//,
+    },
   },
   {
     id: 'doctrine',
@@ -65,7 +69,7 @@ export const CLIENT_LIBRARIES: ClientLibrary[] = [
       code: `function lost(PDOException $e): bool { return (bool) preg_match('/server closed the connection|connection has been closed|no connection to the server|terminating connection due to/', $e->getMessage()); }
 try { $rows = query($db); } catch (PDOException $e) { if ($db->inTransaction() || !lost($e)) throw $e; $db = connect(); $rows = query($db); }`,
     },
-    signs: { query: '^DEALLOCATE pdo_stmt_', command: /(^|\/)php[\d.]*(\s|$)/ },
+    signs: { query: '^\\s*deallocate\\s+"?pdo_stmt_', command: /(^|\s|\/)php[\d.]*(\s|$)/ },
   },
   {
     id: 'pg-boss',
@@ -90,6 +94,7 @@ try { $rows = query($db); } catch (PDOException $e) { if ($db->inTransaction() |
     helps:
       'Nothing is needed. Knex keeps 2 connections (`pool.min`), which come back; `keep` in the policy spares them.',
     signs: {
+      query: '^\\s*select "public"\\."\\w+"\\."\\w+"',
       dependency: /^(knex|sequelize|typeorm|@prisma\/client|slonik|pg-promise)$/,
     },
   },
@@ -120,7 +125,11 @@ try { $rows = query($db); } catch (PDOException $e) { if ($db->inTransaction() |
       language: 'python',
       code: `DATABASES = {'default': {..., 'CONN_MAX_AGE': None, 'CONN_HEALTH_CHECKS': True}}`,
     },
-    signs: { command: /(^|\/)manage\.py\b/, dependency: /^django$/i },
+    signs: {
+      query: '"(django_session|django_content_type|auth_user|django_migrations)"',
+      command: /(^|\s|\/)manage\.py\b/,
+      dependency: /^django$/i,
+    },
   },
   {
     id: 'sqlalchemy',
@@ -128,7 +137,10 @@ try { $rows = query($db); } catch (PDOException $e) { if ($db->inTransaction() |
     asItComes: 'A request fails once. The first error throws the whole pool away.',
     helps: 'Test a connection before it is lent.',
     snippet: { language: 'python', code: 'create_engine(url, pool_pre_ping=True)' },
-    signs: { dependency: /^(sqlalchemy|flask-sqlalchemy)$/i },
+    signs: {
+      query: '^\\s*select \\w+\\.\\w+ as \\w+_\\w+',
+      dependency: /^(sqlalchemy|flask-sqlalchemy)$/i,
+    },
   },
   {
     id: 'asyncpg',
@@ -196,6 +208,7 @@ try { $rows = query($db); } catch (PDOException $e) { if ($db->inTransaction() |
     snippet: { language: 'ruby', code: 'ActiveRecord::Base.connection.verify!' },
     signs: {
       application: '^(puma|sidekiq|bin/rails|rails)\\M',
+      query: '^\\s*(deallocate\\s+"?a\\d+"?\\s*;?\\s*$|select\\s+"\\w+"\\.\\* from "\\w+")',
       dependency: /^(rails|activerecord)$/,
     },
   },
@@ -208,13 +221,16 @@ try { $rows = query($db); } catch (PDOException $e) { if ($db->inTransaction() |
       language: 'go',
       code: 'config.BeforeAcquire = func(ctx context.Context, c *pgx.Conn) bool { return c.Ping(ctx) == nil }',
     },
-    signs: { dependency: /^github\.com\/jackc\/pgx\/v4$/ },
+    signs: { query: '^\\s*deallocate\\s+"?lrupsc_', dependency: /^github\.com\/jackc\/pgx\/v4$/ },
   },
   {
     id: 'go-sql',
     name: 'pgx v5 or lib/pq',
     asItComes: 'They connect again by themselves.',
     helps: 'Nothing is needed.',
-    signs: { dependency: /^github\.com\/(jackc\/pgx\/v5|lib\/pq)$/ },
+    signs: {
+      query: '^\\s*(-- ping\\M|deallocate\\s+"?stmtcache_)',
+      dependency: /^github\.com\/(jackc\/pgx\/v5|lib\/pq)$/,
+    },
   },
 ]

@@ -38,8 +38,9 @@ function praise({ cuts, process }: Facts): string {
 }
 
 function fault({ cuts, process, stoppedBecause, patienceMs }: Facts): string {
+  const absent = cuts.find(({ cameBackMs }) => cameBackMs === null)
+  if (absent) return absence(absent, patienceMs)
   const last = cuts.at(-1)
-  if (last?.cameBackMs === null) return absence(last, patienceMs)
   if (process !== null && last) {
     return `It did not survive: it came back, but its process ended later (${endWords(process)}).`
   }

@@ -21,7 +21,7 @@ const signs = CLIENT_LIBRARIES.flatMap(({ id, signs: { application, query } }) =
 ])
 
 function sign(column: string, pattern: string, id: string): string {
-  return `when ${column} ~ ${escapeLiteral(pattern)} then ${escapeLiteral(id)}`
+  return `when ${column} ~* ${escapeLiteral(pattern)} then ${escapeLiteral(id)}`
 }
 
 /** The server looks at the queries, so their texts stay there. */
