@@ -24,7 +24,7 @@ function showHead(result: DrillResult, policyName: string): string[] {
   const { command, target, version, differences } = result
   const release = version === null ? '' : ` ${Math.floor(version / 10000)}.${version % 10000}`
   return [
-    paint('bold', `drill of ${printable(command.join(' '))}`),
+    paint('bold', `drill of ${printable(command.join(' ').replace(/\s+/g, ' '))}`),
     `policy "${printable(policyName)}", on ${printable(target)}${release}`,
     ...differences.map((difference) => `- ${printable(difference)}`),
   ]

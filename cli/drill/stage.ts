@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Client, type ClientConfig, DatabaseError, escapeIdentifier, escapeLiteral } from 'pg'
 import type { Session } from '../../lambda/core/session.ts'
 import { messageOf, SlotkeeperError } from '../../lambda/errors.ts'
+import { look } from '../../lambda/look.ts'
 import { createGate, deadlineIn, type Gate, remaining } from '../../lambda/postgres/gate.ts'
 import { tlsOptions } from '../../lambda/postgres/tls.ts'
 import { startPostgres } from '../../stand-ins/postgres.ts'
@@ -13,6 +14,7 @@ const MAX_CONNECTIONS = 100
 const DEFAULT_NAME = 'app'
 const REAPER = 'slotkeeper'
 
+const LOOK_MS = 15_000
 const END_MS = 5_000
 /** The sessions that COMMAND opened. Its processes have ended by then. */
 const END = (application: string) => `
@@ -134,10 +136,17 @@ export async function useOwn(url: string, setup: Setup | undefined): Promise<Sta
   const { target, credentials, tls } = readConnection({ url }, process.env)
   const application = `slotkeeper-drill-${randomBytes(6).toString('hex')}`
   const gate = createGate(credentials, tls)
+  // If the server can't be drilled on, the error comes before anything else happens.
+  const { link } = await look(gate, deadlineIn(LOOK_MS))
+  await gate.giveBack(link)
   const { host, address = host, port, user, password, database } = await credentials(false)
   if (setup) {
     const ssl = tls && tlsOptions(tls, host)
-    await runSetup({ host: address, port, user, password, database, ssl }, setup)
+    const config = { host: address, port, user, password, database, ssl }
+    await runSetup(config, setup).catch(async (error) => {
+      await gate.close()
+      throw error
+    })
   }
   return {
     target,
