@@ -1,12 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import {
-  copyFileSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -67,7 +60,10 @@ describe('examples/drill.yml is a gate', () => {
     const [, block = ''] = /- run: \|\n((?: {10}.*\n)+)/.exec(read('examples/drill.yml')) ?? []
     expect(block).toContain('npx slotkeeper drill')
     return block
-      .replace('npx slotkeeper', `${process.execPath} ${resolve('dist/cli.mjs')}`)
+      .replace(
+        'npx slotkeeper drill',
+        `${process.execPath} ${resolve('dist/cli.mjs')} drill --times 1`,
+      )
       .replace('http://localhost:3000/', 'http://localhost:$(cat port)/')
   }
 
