@@ -48,12 +48,13 @@ function fault({ cuts, process, stoppedBecause, patienceMs }: Facts): string {
 }
 
 /** Why an application that did not come back did not. */
-function absence({ process, newSessions }: Cut, patienceMs: number): string {
+function absence({ by, process, newSessions }: Cut, patienceMs: number): string {
+  const event = by === 'restart' ? 'the server restarted' : 'its sessions ended'
   if (process?.code === 0) {
-    return 'It did not come back: it ran no query after its sessions ended, and then its process ended (exit code 0). If its work was done, give it more: COMMAND must work for as long as the drill lasts.'
+    return `It did not come back: it ran no query after ${event}, and then its process ended (exit code 0). If its work was done, give it more: COMMAND must work for as long as the drill lasts.`
   }
   if (process !== null) {
-    return `It did not survive: its process ended (${endWords(process)}) when its sessions ended.`
+    return `It did not survive: its process ended (${endWords(process)}) when ${event}.`
   }
   const within = `within ${milliseconds(patienceMs)} (--patience)`
   return newSessions > 0

@@ -104,11 +104,16 @@ function neverConnected({ plan, stage }: Course): SlotkeeperError {
 
 /** Looks until COMMAND is at rest, or for as long as the patience lasts. Undefined: the process ended. */
 export async function untilAtRest(course: Course): Promise<Seen | undefined> {
-  const { plan, program } = course
+  const { plan, program, tell } = course
   const until = performance.now() + plan.patienceMs
+  tell(`waiting until its sessions are idle for ${plan.idleMs / 1000} s`)
   while (!program.ended()) {
     const seen = await see(course)
-    if (rests(course, seen, plan.inTransaction) || performance.now() > until) return seen
+    if (rests(course, seen, plan.inTransaction)) return seen
+    if (performance.now() > until) {
+      tell('  they are not all idle for so long at once; ending what the policy selects now')
+      return seen
+    }
     await pause(LOOK_EVERY_MS)
   }
   return undefined

@@ -58,7 +58,7 @@ export const DEFAULT_PLAN: Plan = {
   inTransaction: false,
   restart: false,
   startMs: 60_000,
-  atOnceMs: 1_000,
+  atOnceMs: 250,
 }
 
 /**

@@ -57,15 +57,16 @@ function showLeft(cuts: Cut[]): string[] {
   ]
 }
 
+/** A pool with a minimum opens sessions that nobody needs; a load opens those that it needs. A drill sees no difference. */
 function showChurn(cuts: Cut[]): string[] {
   const churned = cuts.filter(({ churn }) => churn).length
   if (churned === 0) return []
   return [
     paint(
       'yellow',
-      `Churn: after ${churned} of ${cuts.length} cuts it opened as many sessions within a second as were ended. Ending them frees no slot.`,
+      `Churn: after ${churned} of ${cuts.length} cuts it opened at once as many sessions as were ended. Ending them frees no slot.`,
     ),
-    'Lower the minimum of its pool, or spare that many sessions with `keep` in the policy.',
+    'If its pool did that by itself, lower the minimum of the pool. If a load did, spare that many with `keep` in the policy.',
   ]
 }
 
@@ -79,7 +80,9 @@ function showOutput({ cuts, survived, lastLines, process }: DrillResult): string
 
 function showHelp({ survived, library, cuts }: DrillResult): string[] {
   if (survived || cuts.length === 0) return []
-  return ['', paint('bold', 'What would help'), ...(library ? helpOf(library) : GENERAL_HELP)]
+  const failed = cuts.find(({ cameBackMs }) => cameBackMs === null)
+  const help = failed?.by === 'restart' ? RESTART_HELP : library ? helpOf(library) : GENERAL_HELP
+  return ['', paint('bold', 'What would help'), ...help]
 }
 
 function helpOf({ name, asItComes, helps, snippet }: Omit<ClientLibrary, 'signs'>): string[] {
@@ -90,6 +93,10 @@ function helpOf({ name, asItComes, helps, snippet }: Omit<ClientLibrary, 'signs'
     'More: docs/clients.md',
   ]
 }
+
+const RESTART_HELP = [
+  'While a server restarts, it refuses connections: try again with growing pauses, and take no refusal for final.',
+]
 
 const GENERAL_HELP = [
   'Test a connection before the pool lends it, listen for its errors, and try a first statement once more.',

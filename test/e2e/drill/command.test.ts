@@ -39,13 +39,6 @@ test('shows what an application wrote when it died, and what would help', async 
   expect(out).toContain("    pool.on('connect', (client) => client.on('error', log))")
 })
 
-test('names churn', async () => {
-  const { code, out } = await drill(['--times', '1'], application('reopens'))
-  expect(code).toBe(0)
-  expect(out).toMatch(/^1 +4 +0 +after \d+ m?s +4 \(churn\) +runs$/m)
-  expect(out).toContain('Churn: after 1 of 1 cuts')
-})
-
 test('--json prints the result, and nothing else on stdout', async () => {
   const { code, out } = await drill(['--times', '1', '--json', '--verbose'], application('dies'))
   expect(code).toBe(1)

@@ -58,6 +58,13 @@ test.each<[string, Partial<Facts>, boolean, boolean, string]>([
     'its process ended (signal SIGSEGV) when its sessions ended',
   ],
   [
+    'ended with the server',
+    { cuts: [cut(), { ...absent, by: 'restart', process: exit(1) }], process: exit(1) },
+    false,
+    false,
+    'its process ended (exit code 1) when the server restarted',
+  ],
+  [
     'ended well without a query',
     { cuts: [{ ...absent, process: exit(0) }], process: exit(0) },
     false,
