@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { printable, safeJson } from '../lambda/core/text.ts'
 import { type Kind, messageOf, SlotkeeperError } from '../lambda/errors.ts'
 import { doctorCommand } from './doctor/command.ts'
+import { drillCommand } from './drill/command.ts'
 import { grantsCommand } from './grants.ts'
 import { guardOutput } from './output.ts'
 import { recordCommand } from './record/command.ts'
@@ -62,6 +63,7 @@ for (const command of [
   watchCommand(),
   recordCommand(),
   replayCommand(),
+  drillCommand(),
   grantsCommand(),
   rehearseCommand(),
 ]) {
@@ -86,14 +88,20 @@ function fail(error: unknown): number {
   // Commander throws for --help and --version too.
   if (error instanceof CommanderError && error.exitCode === 0) return 0
   const message = messageOf(error)
-  if (process.argv.includes('--json')) {
+  if (isGiven('--json')) {
     writeOut(safeJson({ error: { kind: kindOf(error), message: message.replace(/^error: /, '') } }))
   }
   // Commander has already printed its own line.
   if (error instanceof CommanderError) return EXIT_USAGE
   process.stderr.write(`slotkeeper: ${printable(message)}\n`)
-  if (process.argv.includes('--verbose')) writeStacks(error)
+  if (isGiven('--verbose')) writeStacks(error)
   return error instanceof SlotkeeperError ? exitCodes[error.kind] : EXIT_REFUSED
+}
+
+/** Whether an option is given. What follows `--` is not ours: it is the command that `drill` runs. */
+function isGiven(option: string): boolean {
+  const end = process.argv.indexOf('--')
+  return process.argv.slice(0, end < 0 ? undefined : end).includes(option)
 }
 
 function kindOf(error: unknown): Kind {

@@ -21,10 +21,12 @@ export type Server = {
   /** The password of the superuser `postgres`. */
   password: string
   process: ChildProcess
-  /** Emits each line of the server's log as a `line` event. */
+  /** Emits each line of the server's log as a `line` event; of its first start, before any `restart`. */
   log: Interface
   /** A connection URL. Without a role, it is the superuser's. */
   url(role?: { user: string; password: string }, database?: string): string
+  /** Stops the server in fast mode, which ends all sessions, and starts it again on the same files and port. */
+  restart(): Promise<void>
   /** Stops the server in fast mode and removes all its files. */
   stop(): Promise<void>
 }
@@ -74,26 +76,38 @@ export async function startPostgres(
     const port = await freePort()
     const all = { fsync: 'off', shared_buffers: '16MB', log_min_messages: 'log', ...settings }
     const flags = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    server = spawn(
-      join(bin, 'postgres'),
-      ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, ...flags],
-      { ...options, stdio: ['ignore', 'ignore', 'pipe'] },
-    )
-    // The pipe must be read to the end. On a full pipe the server would block.
-    const log = createInterface({ input: server.stderr as NodeJS.ReadableStream })
-    await untilReady(server, log)
-    const stopped = once(server, 'exit')
+    const start = async () => {
+      const started = spawn(
+        join(bin, 'postgres'),
+        ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', folder, ...flags],
+        { ...options, stdio: ['ignore', 'ignore', 'pipe'] },
+      )
+      server = started
+      // The pipe must be read to the end. On a full pipe the server would block.
+      const log = createInterface({ input: started.stderr })
+      await untilReady(started, log)
+      return { process: started, log, stopped: once(started, 'exit') }
+    }
+    let running = await start()
+    const { log } = running
     return {
       host: '127.0.0.1',
       port,
       password,
-      process: server,
+      get process() {
+        return running.process
+      },
       log,
       url: (role = { user: 'postgres', password }, database = 'postgres') =>
         `postgres://${encodeURIComponent(role.user)}:${encodeURIComponent(role.password)}@127.0.0.1:${port}/${encodeURIComponent(database)}`,
+      async restart() {
+        running.process.kill('SIGINT')
+        await running.stopped
+        running = await start()
+      },
       async stop() {
-        server?.kill('SIGINT')
-        await stopped
+        running.process.kill('SIGINT')
+        await running.stopped
         cleanUp()
         process.off('exit', cleanUp)
       },

@@ -132,16 +132,34 @@ test('docs/reference.md names every field of the report', () => {
 })
 
 test('docs/reference.md names every option of the command line, and no other', () => {
-  const help = ['sweep', 'doctor', 'watch', 'record', 'replay', 'grants', 'rehearse', ''].map(
-    (verb) =>
-      execFileSync(process.execPath, ['dist/cli.mjs', verb, '--help'].filter(Boolean), {
-        encoding: 'utf8',
-      }),
+  const help = [
+    'sweep',
+    'doctor',
+    'watch',
+    'record',
+    'replay',
+    'drill',
+    'grants',
+    'rehearse',
+    '',
+  ].map((verb) =>
+    execFileSync(process.execPath, ['dist/cli.mjs', verb, '--help'].filter(Boolean), {
+      encoding: 'utf8',
+    }),
   )
   const verbs = [...(help.at(-1) ?? '').matchAll(/^ {2}(\w+) \[options\]/gm)].map(
     ([, verb]) => verb,
   )
-  expect(verbs).toEqual(['sweep', 'doctor', 'watch', 'record', 'replay', 'grants', 'rehearse'])
+  expect(verbs).toEqual([
+    'sweep',
+    'doctor',
+    'watch',
+    'record',
+    'replay',
+    'drill',
+    'grants',
+    'rehearse',
+  ])
   for (const verb of verbs) expect(read('README.md')).toContain(`\`slotkeeper ${verb}\``)
   const options = new Set(help.flatMap((text) => text.match(/(?<=^ .*)--[a-z-]+(?=[ ,])/gm) ?? []))
   const table = read('docs/reference.md').split('| option | verbs | meaning |')[1]?.split('\n\n')[0]

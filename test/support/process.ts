@@ -20,6 +20,15 @@ export function isRunning(pid: number): boolean {
   }
 }
 
+/** Whether a process has ended, also if its parent has not taken note of it yet. */
+export function hasEnded(pid: number): boolean {
+  try {
+    return /\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return true
+  }
+}
+
 /** Whether a process that is stopped has the signal waiting for it. */
 export function isPending(name: NodeJS.Signals, pid: number): boolean {
   const [, mask = '0'] = /^ShdPnd:\t(\w+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
