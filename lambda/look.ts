@@ -1,5 +1,6 @@
 import type { Holders, Snapshot } from './core/session.ts'
 import { SlotkeeperError } from './errors.ts'
+import { loadLate } from './load-late.ts'
 import type { Link } from './postgres/connect.ts'
 import { type Deadline, type Gate, remaining } from './postgres/gate.ts'
 import { takeSnapshot } from './postgres/snapshot.ts'
@@ -48,8 +49,7 @@ async function lookAhead(
   timeoutMs: number,
   deadline: Deadline,
 ): Promise<Look> {
-  // Imported late: most sweeps do not need it, and it loads the whole driver.
-  const { preflight } = await import('./postgres/preflight.ts')
+  const { preflight } = await loadLate()
   const taking = snapshotOrExplain(link, take, timeoutMs)
   // Its time includes the time of the snapshot, which the server takes first.
   const holders = preflight(link, remaining(deadline, WARM_QUERY_MS + HOLDERS_MS))
@@ -67,7 +67,7 @@ async function snapshotOrExplain(
   try {
     return await take(link, timeoutMs)
   } catch (error) {
-    const { explainRefusal } = await import('./postgres/rights.ts')
+    const { explainRefusal } = await loadLate()
     const reason = await explainRefusal(link, error, timeoutMs)
     await link.close()
     throw reason

@@ -5,6 +5,7 @@ import type { Policy } from './core/policy.ts'
 import { poolFields } from './core/pool.ts'
 import type { Report } from './core/report.ts'
 import { reapVerdicts } from './core/verdict.ts'
+import { loadLate } from './load-late.ts'
 import { log, writeData } from './log.ts'
 import type { SweepResult } from './sweep.ts'
 import type { TargetSweep } from './target.ts'
@@ -20,9 +21,7 @@ export async function logSweep(
 ): Promise<void> {
   const { target } = report
   const byPid = new Map(reapVerdicts(verdicts).map((verdict) => [verdict.session.pid, verdict]))
-  // This module imports the driver. A static import would load it at the cold start; by now it is loaded
-  // anyway.
-  const { notices } = await import('./notices.ts')
+  const { notices } = await loadLate()
   for (const { message, why } of notices(snapshot, policy, report)) {
     log('WARN', message, { target, why })
   }

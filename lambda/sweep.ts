@@ -4,6 +4,7 @@ import type { Policy } from './core/policy.ts'
 import { type Mode, makeReport, type Outcome, type Report } from './core/report.ts'
 import { type Holders, type Snapshot, withHolders } from './core/session.ts'
 import { type ReapVerdict, reapVerdicts, type Verdict } from './core/verdict.ts'
+import { loadLate } from './load-late.ts'
 import { HOLDERS_MS, look } from './look.ts'
 import type { Link } from './postgres/connect.ts'
 import { type Deadline, type Gate, remaining, SWEEP_MS } from './postgres/gate.ts'
@@ -99,10 +100,8 @@ async function decide(
 
 /** Also checks the rights that a reap needs, if a verdict to reap may follow. */
 async function findHolders(link: Link, check: boolean, deadline: Deadline): Promise<Holders> {
-  // Imported late, like the other modules below: most sweeps do not need it, and it loads the whole driver.
-  const read = check
-    ? (await import('./postgres/preflight.ts')).preflight
-    : (await import('./postgres/locks.ts')).readHolders
+  const { preflight, readHolders } = await loadLate()
+  const read = check ? preflight : readHolders
   return read(link, remaining(deadline, HOLDERS_MS))
 }
 
@@ -113,7 +112,7 @@ async function reapVictims(
   serverNow: () => number,
 ): Promise<Outcome[]> {
   if (victims.length === 0) return []
-  const { LEAST_REAP_MS, reap } = await import('./postgres/reap.ts')
+  const { LEAST_REAP_MS, reap } = await loadLate()
   const left = remaining(deadline, SWEEP_MS)
   // If the deadline cut the statement off, we would not know which sessions it ended.
   if (left < LEAST_REAP_MS) return victims.map(() => ({ outcome: 'unsignalled' }))

@@ -1,5 +1,6 @@
 import type { Credentials, ReadCredentials } from '../core/credentials.ts'
 import { messageOf, SlotkeeperError } from '../errors.ts'
+import { loadLate } from '../load-late.ts'
 import type { Link } from './connect.ts'
 import type { Tls } from './tls.ts'
 
@@ -62,10 +63,7 @@ export function createGate(
   async function connectAs(entry: 'client' | 'walsender', deadline: Deadline): Promise<Link> {
     const attempt = async (fresh: boolean) => {
       // Load the driver while the secret is being read.
-      const [credentials, { connect }] = await Promise.all([
-        readCredentials(fresh),
-        import('./connect.ts'),
-      ])
+      const [credentials, { connect }] = await Promise.all([readCredentials(fresh), loadLate()])
       return inEitherDatabase(credentials, (chosen) =>
         connect(chosen, tls, entry, remaining(deadline, CONNECT_TIMEOUT_MS), unpinned),
       )

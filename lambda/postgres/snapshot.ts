@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { type Session, type Snapshot, secondsSince } from '../core/session.ts'
 import { SlotkeeperError } from '../errors.ts'
+import { loadLate } from '../load-late.ts'
 import { readAnswer } from './answer.ts'
 import type { Link } from './connect.ts'
 import { epoch } from './instants.ts'
@@ -209,9 +210,7 @@ export async function takeSnapshot(
     throw behindPooler(link, server.ownPid)
   }
   if (!seesAll) {
-    // This module imports the driver. The driver is loaded by now; a static import would load it at the cold
-    // start.
-    const { blind } = await import('./rights.ts')
+    const { blind } = await loadLate()
     throw blind(ownUser, head)
   }
   const now = Number(at)
