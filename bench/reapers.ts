@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
 import ServerlessClient from 'serverless-postgres'
 import { deadlineIn, SWEEP_MS } from '../lambda/postgres/gate.ts'
-import { sweep } from '../lambda/sweep.ts'
+import { createTarget } from '../lambda/target.ts'
 import { policy } from '../test/support/session.ts'
 import { APP, APPLICATION, type BenchServer } from './server.ts'
 import { postgresTools, run } from './tools.ts'
@@ -74,14 +74,14 @@ export const driver: Prepare = async ({ server }) => {
   }
 }
 
+/** A target as the function keeps it between its sweeps: it observed the sessions in the minute before. */
 export const slotkeeper: Prepare = async (db) => {
-  const gate = db.gate()
   const rules = policy({
     scope: { users: [APP.user] },
     rules: [{ name: 'now', state: 'idle', olderThan: '0s' }],
   })
-  const pass = (mode: 'reap' | 'observe') =>
-    sweep(gate, { target: 'bench', policy: rules, mode }, deadlineIn(SWEEP_MS))
+  const target = createTarget('bench', rules, db.gate())
+  const pass = (mode: 'reap' | 'observe') => target.sweep(mode, deadlineIn(SWEEP_MS))
   const { snapshot, report } = await pass('observe')
   const crowd = report.wouldReap.length
   return {
@@ -96,7 +96,7 @@ export const slotkeeper: Prepare = async (db) => {
       }
       return passes
     },
-    end: () => gate.close(),
+    end: () => target.close(),
   }
 }
 
