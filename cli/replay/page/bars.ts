@@ -17,9 +17,15 @@ const FEWEST_BARS = 12
  * @param limits idle times that are drawn as lines, s
  */
 export function spanOf({ edges, pools }: Histograms, limits: number[]): Span {
-  const limitSteps = limits.map((seconds) => stepOf(edges, seconds))
-  let least = Math.min(edges.length - 1, ...limitSteps.map((step) => step - 1))
-  let most = Math.max(0, ...limitSteps.map((step) => step + 1))
+  let least = edges.length - 1
+  let most = 0
+  let floor = SHORTEST_SECONDS
+  for (const seconds of limits) {
+    const step = stepOf(edges, seconds)
+    least = Math.min(least, step - 1)
+    most = Math.max(most, step + 1)
+    if (seconds > 0) floor = Math.min(floor, seconds)
+  }
   for (const { used, ended, undecided } of pools) {
     for (const counts of [used, ended, undecided]) {
       const first = counts.findIndex((gaps) => gaps > 0)
@@ -27,7 +33,6 @@ export function spanOf({ edges, pools }: Histograms, limits: number[]): Span {
       most = Math.max(most, counts.length - 1)
     }
   }
-  const floor = Math.min(SHORTEST_SECONDS, ...limits.filter((seconds) => seconds > 0))
   const first = Math.max(0, least, stepOf(edges, floor) - 1)
   return { first, end: Math.min(edges.length, Math.max(most + 1, first + FEWEST_BARS)) }
 }

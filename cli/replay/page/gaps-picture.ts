@@ -3,8 +3,15 @@ import { type Bar, placeOf, type Span } from './bars.ts'
 import { svg } from './dom.ts'
 import { duration, letter, number } from './format.ts'
 
-/** A line at an idle time, with what is said of it. `policy` is the place of its policy; without it, it is the safe age. */
-export type Line = { seconds: number; text: string; policy?: number }
+/** A line at an idle time, with what is said of it. */
+export type Line = {
+  seconds: number
+  text: string
+  /** The place of the policy that it belongs to. Without it, the line is the safe age. */
+  policy?: number
+  /** Whether each session that is idle for so long meets the rule. */
+  isLimit: boolean
+}
 
 export type GapsPicture = { bars: Bar[]; lines: Line[]; edges: readonly number[]; span: Span }
 
@@ -39,8 +46,8 @@ export function gapsPicture({ bars, lines, edges, span }: GapsPicture, width: nu
   const step = (width - LEFT - RIGHT) / bars.length
   const xOf = (seconds: number) => LEFT + placeOf(seconds, edges, span) * step
   const most = Math.max(1, ...bars.flatMap((bar) => LANES.map(([fate]) => bar[fate])))
-  const limit = Math.min(...lines.filter(({ policy }) => policy !== undefined).map(secondsOf))
-  const isRegret = ({ to = Number.POSITIVE_INFINITY }: Bar) => to > limit
+  const limit = Math.min(...lines.filter(({ isLimit }) => isLimit).map(({ seconds }) => seconds))
+  const isRegret = ({ from }: Bar) => from >= limit
   const picture = svg('svg', { viewBox: `0 0 ${width} ${height}`, width, height, class: 'gaps' })
   picture.append(hatching())
   for (const [index, [fate, name]] of LANES.entries()) {
@@ -57,8 +64,6 @@ export function gapsPicture({ bars, lines, edges, span }: GapsPicture, width: nu
   }
   return picture
 }
-
-const secondsOf = ({ seconds }: Line) => seconds
 
 type Lane = {
   fate: Fate

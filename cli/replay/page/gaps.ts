@@ -90,10 +90,11 @@ function linesOf(pool: PoolResult, histogram: Histogram, { edges, policies }: Sc
   const limits = histogram.limits.map((limit): Line => {
     const policy = policies.indexOf(limit.policy)
     const text = limitText(limit, policy, countFrom(histogram.used, edges, limit.seconds))
-    return { seconds: limit.seconds, text, policy }
+    return { seconds: limit.seconds, text, policy, isLimit: !limit.conditional }
   })
   const { safeOlderThan, safeOlderThanSeconds: seconds } = pool
-  const lines = [{ seconds, text: `safe from ${safeOlderThan}` }, ...limits.slice(0, MOST_LINES)]
+  const safe = { seconds, text: `safe from ${safeOlderThan}`, isLimit: false }
+  const lines = [safe, ...limits.slice(0, MOST_LINES)]
   return lines.sort((a, b) => a.seconds - b.seconds)
 }
 

@@ -47,7 +47,7 @@ function show({ report, pictures }: Replay): void {
       id: 'gaps',
       title: 'How long sessions were idle',
       about:
-        'A gap is the time from when a session becomes idle to its next use or its end. Each line is the limit of a rule. The rule ends what lies to the right of it, unless something else in the policy spares it. So bars of “used again” to the right of a line are regrets: they are red. Both scales are logarithmic: three gaps among thousands can be seen.',
+        'A gap is the time from when a session becomes idle to its next use or its end. Each line is the limit of a rule. The rule ends what lies to the right of it, unless something else in the policy spares it. What was used again and lies to the right is red: these are regrets. “At times” is a rule with a condition. Both scales are logarithmic: three gaps among thousands can be seen.',
       content: gapsSection(report, pictures.histograms),
     },
     {

@@ -44,7 +44,8 @@ export function slotsSection(report: ReplayReport, series: Series): HTMLElement[
     tell(index)
     const [chart] = charts
     const left = chart?.valToPos((points[index]?.atMs ?? 0) / 1000, 'x') ?? 0
-    chart?.setCursor({ left, top: 10 })
+    // The cursor may be nearer to a neighbour, so it does not tell what it is at.
+    chart?.setCursor({ left, top: 10 }, false)
   })
   whole.addEventListener('click', () => {
     for (const chart of charts) {
