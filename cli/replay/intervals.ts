@@ -1,3 +1,5 @@
+import { thousandth } from './rounding.ts'
+
 /** Times from one snapshot to the next are told apart to this many seconds. */
 const PRECISION = 0.1
 
@@ -41,20 +43,24 @@ export type Intervals = { add(period: Period): void; end(): Cadence }
 const length = ({ fromMs, toMs }: Period) => toMs - fromMs
 
 export function createIntervals(): Intervals {
-  const counts = new Map<number, number>()
+  const counts = new Map<number, Counted>()
   let longest: Period | undefined
   return {
     add(period) {
-      const key = rounded(length(period) / 1000)
-      counts.set(key, (counts.get(key) ?? 0) + 1)
+      const seconds = length(period) / 1000
+      const key = rounded(seconds)
+      const { count, sum } = counts.get(key) ?? { count: 0, sum: 0 }
+      counts.set(key, { count: count + 1, sum: sum + seconds })
       if (longest === undefined || length(period) > length(longest)) longest = period
     },
     end() {
       const usual = median(counts)
       const isBroken = (seconds: number) => seconds > MISSING_FROM * usual
-      const broken = [...counts].filter(([interval]) => isBroken(interval))
-      const seconds = broken.reduce((sum, [interval, n]) => sum + (interval - usual) * n, 0)
-      const count = broken.reduce((sum, [, n]) => sum + n, 0)
+      const broken = [...counts].flatMap(([interval, counted]) =>
+        isBroken(interval) ? [counted] : [],
+      )
+      const count = broken.reduce((total, counted) => total + counted.count, 0)
+      const seconds = broken.reduce((total, { sum }) => total + sum, 0) - usual * count
       const missing =
         longest !== undefined && count > 0 ? { minutes: seconds / 60, count, longest } : undefined
       return { usual, isBroken, missing }
@@ -62,13 +68,17 @@ export function createIntervals(): Intervals {
   }
 }
 
-function median(counts: ReadonlyMap<number, number>): number {
-  const ordered = [...counts].sort(([a], [b]) => a - b)
-  const half = ordered.reduce((sum, [, count]) => sum + count, 0) / 2
+/** Intervals that are alike: how many there are, and how long they are together, s. */
+type Counted = { count: number; sum: number }
+
+/** The mean of the group in which the median is. */
+function median(counts: ReadonlyMap<number, Counted>): number {
+  const ordered = [...counts].sort(([a], [b]) => a - b).map(([, counted]) => counted)
+  const half = ordered.reduce((total, { count }) => total + count, 0) / 2
   let passed = 0
-  for (const [value, count] of ordered) {
+  for (const { count, sum } of ordered) {
     passed += count
-    if (passed >= half) return value
+    if (passed >= half) return thousandth(sum / count)
   }
   return 0
 }

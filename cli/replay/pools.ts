@@ -30,7 +30,7 @@ const count = (values: BySteps, step: number) => {
 
 /** Whether the session works, or is in a transaction: its client does not wait to use it. */
 export function isBusy({ state }: Session): boolean {
-  return state !== 'idle' && state !== 'starting' && state !== null
+  return state !== 'idle' && state !== null
 }
 
 function isIdle(session: Session): session is Session & { ageSeconds: number } {
@@ -45,6 +45,12 @@ function currentOf(pool: PoolHistory, snapshot: number): PoolHistory['current'] 
   return pool.current
 }
 
+function countBusy(pool: PoolHistory, counts: PoolHistory['current']): void {
+  counts.busy += 1
+  pool.totalBusy += 1
+  pool.peakBusy = Math.max(pool.peakBusy, counts.busy)
+}
+
 export function createPools(): PoolHistories {
   const histories = new Map<string, PoolHistory>()
   let snapshot: Snapshot | undefined
@@ -54,6 +60,11 @@ export function createPools(): PoolHistories {
 
   const isExposed = (session: Session) =>
     !guard(session) && builtInProtection(session, snapshot as Snapshot) === undefined
+
+  const countIdle = (stretch: Stretch, ageSeconds: number) => {
+    stretch.step = stepOf(ageSeconds, stretch.step)
+    if (isExposed(stretch.session)) count(stretch.pool.idle, stretch.step)
+  }
 
   return {
     of(session, last) {
@@ -71,19 +82,15 @@ export function createPools(): PoolHistories {
     },
 
     see(stretch, isNew) {
-      const { session, pool } = stretch
+      const { session, pool, isOwn } = stretch
+      // A session that is still connecting takes a slot, but serves nobody yet.
+      if (isOwn || session.state === 'starting') return
       const counts = currentOf(pool, number)
       counts.sessions += 1
       pool.peakSessions = Math.max(pool.peakSessions, counts.sessions)
       const busy = isBusy(session)
-      if (busy) {
-        counts.busy += 1
-        pool.totalBusy += 1
-        pool.peakBusy = Math.max(pool.peakBusy, counts.busy)
-      } else if (isIdle(session)) {
-        stretch.step = stepOf(session.ageSeconds, stretch.step)
-        if (isExposed(session)) count(pool.idle, stretch.step)
-      }
+      if (busy) countBusy(pool, counts)
+      else if (isIdle(session)) countIdle(stretch, session.ageSeconds)
       if (interval !== undefined && (isNew || busy)) {
         counts.used += 1
         raise(pool.peakUsed, interval, counts.used)

@@ -103,7 +103,7 @@ export function createReplayer(policies: NamedPolicy[]): Replayer {
           from: instant(snapshot.atMs),
           to: instant(last.snapshot.atMs),
           snapshots,
-          everySeconds: cadence.usual,
+          everySeconds: Number(cadence.usual.toPrecision(3)),
           gaps,
           policies: simulations.map((simulation) => simulation.result(occupancy.result())),
           ...(difference && { difference: difference.result() }),

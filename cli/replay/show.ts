@@ -1,10 +1,20 @@
+import { poolOf } from '../../lambda/core/pool.ts'
 import { printable } from '../../lambda/core/text.ts'
+import { groupBy } from '../group.ts'
 import { age, paint, table } from '../show.ts'
 import { POOL_HEAD, poolCells } from '../show-causes.ts'
-import type { Difference, Opinion, PolicyResult, PoolResult, ReplayReport } from './result.ts'
+import type {
+  Difference,
+  Different,
+  Opinion,
+  PolicyResult,
+  PoolResult,
+  ReplayReport,
+} from './result.ts'
 
 /** So many lines of each list. `--json` has all of them. */
 const MOST_LINES = 8
+const MOST_REGRETS = 5
 
 /** For an engineer who asks whether a policy may reap: first what it would have ended wrongly. */
 export function showReplay(report: ReplayReport): string {
@@ -68,7 +78,7 @@ function showRegrets({ name, regrets, regretted }: PolicyResult): string[] {
     table(
       ['>pid', 'rule', 'would end (UTC)', 'idle until used', ...POOL_HEAD],
       longest
-        .slice(0, MOST_LINES)
+        .slice(0, MOST_REGRETS)
         .map(({ pid, rule, at, idleSeconds: [least, most], ...pool }) => [
           String(pid),
           rule,
@@ -77,7 +87,7 @@ function showRegrets({ name, regrets, regretted }: PolicyResult): string[] {
           ...poolCells(pool),
         ]),
     ),
-    ...more(regretted, 'regrets'),
+    ...more(regretted, 'regrets', MOST_REGRETS),
   ]
 }
 
@@ -109,34 +119,42 @@ function showDifference(
   { both, onlyFirst, onlySecond, sessions }: Difference,
   [first, second]: PolicyResult[],
 ): string[] {
-  const different = sessions.filter(({ first: one, second: other }) => one.reaps !== other.reaps)
   const names = [first?.name ?? '', second?.name ?? ''].map(printable)
+  const groups = groupBy(
+    sessions.filter(isDifferent),
+    (one) => `${poolOf(one)}\0${one.first.reaps}`,
+  )
+  const rows = groups
+    .map(([, members]) => ({ members, regretted: members.filter(isUsed).length }))
+    .sort((a, b) => b.regretted - a.regretted || b.members.length - a.members.length)
   return [
     '',
     paint(
       'bold',
       `Both would have ended ${both}; only ${names[0]} ${onlyFirst}; only ${names[1]} ${onlySecond}`,
     ),
-    ...(different.length === 0
+    ...(rows.length === 0
       ? []
       : [
           table(
-            ['>pid', 'then', `first: ${names[0]}`, `second: ${names[1]}`, ...POOL_HEAD],
-            different
+            ['>sessions', '>regretted', `${names[0]}, of one`, `${names[1]}, of one`, ...POOL_HEAD],
+            rows
               .slice(0, MOST_LINES)
-              .map(({ pid, fate, first: one, second: other, ...pool }) => [
-                String(pid),
-                fate === 'used' ? 'used again' : fate,
-                opinion(one),
-                opinion(other),
-                ...poolCells(pool),
+              .map(({ members, regretted }) => [
+                String(members.length),
+                String(regretted),
+                opinion(members[0].first),
+                opinion(members[0].second),
+                ...poolCells(members[0]),
               ]),
           ),
-          ...more(onlyFirst + onlySecond, 'differences'),
+          ...more(rows.length, 'pools'),
         ]),
   ]
 }
 
+const isDifferent = ({ first, second }: Different) => first.reaps !== second.reaps
+const isUsed = ({ fate }: Different) => fate === 'used'
 const opinion = ({ reaps, why }: Opinion) => `${reaps ? 'ends it' : 'leaves it'}: ${why}`
 
 function showPools(pools: PoolResult[]): string[] {
@@ -184,8 +202,8 @@ function showCaveats(caveats: string[]): string[] {
   ]
 }
 
-function more(count: number, what: string): string[] {
-  return count > MOST_LINES ? [`and ${count - MOST_LINES} more ${what} (--json lists them)`] : []
+function more(count: number, what: string, most = MOST_LINES): string[] {
+  return count > most ? [`and ${count - most} more ${what} (--json lists them)`] : []
 }
 
 const minute = (iso: string) => iso.slice(0, 16).replace('T', ' ')

@@ -34,7 +34,7 @@ export function createStretches(pools: PoolHistories): Stretches {
         if (reaped.size > 0 && reaped.has(identityOf(session))) stretch.reapedByRecorder = true
         open.delete(session.pid)
         next.set(session.pid, stretch)
-        if (!stretch.isOwn) pools.see(stretch, stretch !== last)
+        pools.see(stretch, stretch !== last)
         return stretch
       })
       for (const gone of open.values()) if (!gone.isOwn) close(over(gone, undefined, atMs))

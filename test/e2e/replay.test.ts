@@ -87,7 +87,9 @@ describe('a recording', () => {
     )
     expect(out).toMatch(/^ *2 {2}stale {2}2026-01-01 00:10:00 {2}11m to 12m .*shop_app@shop/m)
     expect(out).toContain(`Both would have ended 3; only ${hasty} 1; only ${patient} 0`)
-    expect(out).toContain('ends it: idle 600 s, limit 600 s')
+    expect(out).toMatch(
+      /^ *1 +1 {2}ends it: idle 600 s, limit 600 s {2,}leaves it: meets no rule {2,}shop_app@shop/m,
+    )
     expect(out).toMatch(/^ *1 .* 12m +12m +.*shop_app@shop {2}php/m)
     expect(out).toContain('- The recording is 1h long.')
     // A name can't drive the terminal.

@@ -252,6 +252,13 @@ describe('what each pool needs', () => {
     expect(moments).toMatchObject({ peakBusy: 0, meanBusy: 0, peakUsed: 3 })
   })
 
+  test('a session that is still connecting belongs to none, but takes a slot', () => {
+    const starting = { pid: 2, opens: 0, is: { state: 'starting', user: null, database: null } }
+    const { report, pictures } = replay([frameAt(60, [starting])])
+    expect(report.pools).toEqual([])
+    expect(pictures.series.points).toMatchObject([{ used: 1 }])
+  })
+
   test('what a policy could not end would not be freed', () => {
     const scripts: Script[] = [
       { pid: 2, opens: 0, is: { listening: true } },
