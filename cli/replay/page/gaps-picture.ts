@@ -55,12 +55,17 @@ export function gapsPicture({ bars, lines, edges, span }: GapsPicture, width: nu
     picture.append(laneOf(lane))
   }
   picture.append(axisOf(xOf, bars, { y: bottom, width }))
-  // The words are above all lines.
+  // Words are above all lines.
   for (const part of [limitLine, limitWords]) {
     for (const [row, line] of lines.entries()) {
       const place = { x: xOf(line.seconds), y: row * LINE_ROW, bottom, width }
       picture.append(svg('g', { class: classOf(line) }, part(line, place)))
     }
+  }
+  for (const [index, [fate, name]] of LANES.entries()) {
+    const total = bars.reduce((sum, bar) => sum + bar[fate], 0)
+    const place = { x: LEFT, y: top + index * LANE + 12, class: 'name' }
+    picture.append(svg('text', place, `${name}: ${number(total)}`))
   }
   return picture
 }
@@ -80,7 +85,6 @@ function laneOf({ fate, name, bars, most, step, top, width, isRegret }: Lane): S
   const bottom = top + LANE
   const heightOf = (count: number) =>
     count === 0 ? 0 : ((LANE - LANE_HEAD) * Math.log2(1 + count)) / Math.log2(1 + most)
-  const total = bars.reduce((sum, bar) => sum + bar[fate], 0)
   const lane = svg('g', { class: `lane ${fate}` })
   for (const count of scaleOf(most)) {
     const y = bottom - heightOf(count)
@@ -108,10 +112,7 @@ function laneOf({ fate, name, bars, most, step, top, width, isRegret }: Lane): S
       ),
     )
   }
-  lane.append(
-    svg('line', { class: 'base', x1: LEFT, x2: width - RIGHT, y1: bottom, y2: bottom }),
-    svg('text', { x: LEFT, y: top + 12, class: 'name' }, `${name}: ${number(total)}`),
-  )
+  lane.append(svg('line', { class: 'base', x1: LEFT, x2: width - RIGHT, y1: bottom, y2: bottom }))
   return lane
 }
 

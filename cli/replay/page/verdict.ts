@@ -71,7 +71,7 @@ export function choice(policies: PolicyResult[]): string {
       : [`${name} has`, '']
   const open =
     undecided > 0
-      ? ` ${counted(undecided, 'session')} that ${name} would have ended ${undecided === 1 ? 'is' : 'are'} undecided: a longer recording tells.`
+      ? ` ${counted(undecided, 'session')} that ${name} would have ended ${undecided === 1 ? 'is' : 'are'} undecided: a longer recording may tell.`
       : ''
   return `${have} no regret in this recording.${freest} With ${name}, ${meanUsedPercent.replayed} % of the slots are used on average, instead of ${meanUsedPercent.recorded} %.${open}`
 }
