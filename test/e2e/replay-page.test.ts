@@ -1,23 +1,12 @@
-import {
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Opinion, PolicyResult, ReplayReport } from '../../cli/replay/result.ts'
-import type { Pool } from '../../lambda/core/pool.ts'
+import type { PolicyResult, ReplayReport } from '../../cli/replay/result.ts'
 import { type Frame, writeFrame } from '../../lambda/core/recording.ts'
-import { printable } from '../../lambda/core/text.ts'
 import {
   browserPath,
   type OpenPage,
@@ -27,6 +16,7 @@ import {
 } from '../support/browser.ts'
 import { runBuilt } from '../support/built.ts'
 import { frames, type Script } from '../support/frames.ts'
+import { HOSTILE, names, readNumber, scripts, shown, tablesOf } from '../support/replay-tables.ts'
 
 if (browserPath === undefined) {
   process.stderr.write(
@@ -48,35 +38,6 @@ const recording = (name: string, all: Frame[]) =>
 
 const policyOf = (name: string, rules: object[]) => file(name, JSON.stringify({ rules }))
 
-/** Names that would do something, if they were more than text. */
-const HOSTILE = [
-  '</script><script>window.owned = true</script>',
-  '<img src=x onerror="window.owned = true">',
-  '<b>bold</b> & &lt;',
-  '\'"><svg onload=window.owned=true>',
-  'left \u202e thgir \u2066 \u2028 \u2029 \u200b',
-  'nul \0 \u001b[2J \ud800',
-  '<!-- <script>',
-  'x'.repeat(5_000),
-  '__proto__',
-]
-const scripts: Script[] = [
-  // Four that come back after about 16 minutes, and some that nobody uses again.
-  ...[100, 160, 220, 280].map((first, index): Script => {
-    const uses = [first, first + 1_000, first + 2_000, first + 3_000]
-    return { pid: 10 + index, opens: 0, uses, is: { user: 'worker' } }
-  }),
-  ...[0, 300, 600, 900].map((opens, index): Script => ({ pid: 20 + index, opens, closes: 3_300 })),
-  { pid: 30, opens: 0, uses: [[0, 9_000]], is: { application: 'batch', database: null } },
-  ...HOSTILE.map(
-    (application, index): Script => ({
-      pid: 40 + index,
-      opens: 60 * index,
-      uses: [900 + 60 * index],
-      is: { application, user: index % 2 === 0 ? application : null },
-    }),
-  ),
-]
 const target = '<i>shop</i>'
 const hour = recording(
   'hour.jsonl',
@@ -98,119 +59,6 @@ async function replay(name: string, args: string[]): Promise<[string, ReplayRepo
   expect(err).toMatch(/^slotkeeper: the page is in .* kB\): open it in a browser\n$/)
   expect(code).toBe(0)
   return [out, JSON.parse(json) as ReplayReport]
-}
-
-const names = ({ user, database, application, client }: Pool) =>
-  [`${user ?? '-'}@${database ?? '-'}`, application || '-', client || '-'].map(shown)
-
-/** Text as the page shows it: nothing hides in it, and what is endless is cut. */
-function shown(text: string): string {
-  const whole = printable(text)
-  return whole.length > 400
-    ? `${whole.slice(0, 400)}… (${whole.length.toLocaleString('en-US')} characters)`
-    : whole
-}
-
-const FATES = { used: 'used again', ended: 'ended by itself, unused', undecided: 'undecided' }
-const opinion = ({ reaps, why }: Opinion) => shown(`${reaps ? 'ends it' : 'leaves it'}: ${why}`)
-const hourName = (hour: number) => `${String(hour).padStart(2, '0')}h`
-
-/** Each table of the page by its heading, as the report has it. */
-function tablesOf({ pools, difference, policies }: ReplayReport): [string, unknown[][]][] {
-  return [
-    [
-      'Pools',
-      pools.map((pool) => [
-        ...names(pool),
-        pool.peakSessions,
-        pool.peakBusy,
-        pool.peakUsed,
-        pool.meanBusy,
-        pool.longestGapThatCameBackSeconds ?? -1,
-        pool.safeOlderThanSeconds,
-        pool.frees.mean,
-        pool.frees.atPeak,
-        pool.gaps.used,
-        pool.gaps.ended,
-        pool.gaps.undecided,
-      ]),
-    ],
-    ...(difference
-      ? [
-          [
-            'Sessions that A, B or both would have ended',
-            difference.sessions.map(({ pid, first, second, fate, ...pool }) => [
-              pid,
-              ...names(pool),
-              first.reaps && second.reaps ? 'both' : first.reaps ? 'only A' : 'only B',
-              FATES[fate],
-              opinion(first),
-              first.at,
-              opinion(second),
-              second.at,
-            ]),
-          ] as [string, unknown[][]],
-        ]
-      : []),
-    ...policies.flatMap((policy, index) => policyTables(policy, 'AB'.charAt(index))),
-  ]
-}
-
-function policyTables(policy: PolicyResult, letter: string): [string, unknown[][]][] {
-  const { regrets, byPool, byRule, byHour } = policy
-  return [
-    [
-      `Regrets of ${letter}: ended, but used again later`,
-      regrets.map(({ pid, rule, at, idleSeconds, ...pool }) => [
-        pid,
-        ...names(pool),
-        shown(rule),
-        at,
-        ...idleSeconds,
-      ]),
-    ],
-    [
-      `What ${letter} ends, by pool and rule`,
-      byPool.map(({ rule, wouldReap, regretted, undecided, hours, ...pool }) => [
-        ...names(pool),
-        shown(rule),
-        wouldReap,
-        regretted,
-        undecided,
-        hours
-          .map((reaps, hour) => (reaps > 0 ? `${hourName(hour)} ${reaps}` : ''))
-          .filter(Boolean)
-          .join(', '),
-      ]),
-    ],
-    [
-      `What ${letter} ends, by rule`,
-      Object.entries(byRule).map(([rule, reaps]) => [shown(rule), reaps]),
-    ],
-    [
-      `What ${letter} ends, by hour of the day`,
-      byHour.map(({ hour, wouldReap, regretted, undecided }) => [
-        hour,
-        wouldReap,
-        regretted,
-        undecided,
-      ]),
-    ],
-  ]
-}
-
-/** What a person reads in a cell of numbers, as a number again. */
-function readNumber(text: string): number {
-  if (text === 'none seen') return -1
-  if (/^\d\dh$/.test(text)) return Number(text.slice(0, 2))
-  const units = { d: 86_400, h: 3_600, m: 60, s: 1, ms: 0.001 }
-  const parts = [...text.matchAll(/([\d.]+)(ms|[dhms])( |$)/g)]
-  if (parts.length === 0) return Number(text.replaceAll(',', ''))
-  const seconds = parts.reduce(
-    (sum, [, count, unit]) => sum + Number(count) * units[unit as keyof typeof units],
-    0,
-  )
-  return Math.round(seconds * 1000) / 1000
 }
 
 /** What a script in the page evaluates to. */
@@ -590,73 +438,3 @@ function contrast(a: string, b: string): number {
   const [dark, light] = [luminance(a), luminance(b)].sort((x, y) => x - y) as [number, number]
   return (light + 0.05) / (dark + 0.05)
 }
-
-describe('--html', () => {
-  const run = (out: string, ...args: string[]) => runBuilt(['replay', hour, '--html', out, ...args])
-
-  test('prints the report as well, and replaces an older page', async () => {
-    const out = join(folder, 'twice.html')
-    const first = await run(out)
-    expect(first.code).toBe(0)
-    expect(first.out).toContain('What each pool needs')
-    const before = readFileSync(out, 'utf8')
-    expect(await run(out, ...both)).toMatchObject({ code: 0 })
-    expect(readFileSync(out, 'utf8')).not.toBe(before)
-    expect(await run(out)).toMatchObject({ code: 0 })
-    expect(readFileSync(out, 'utf8')).toBe(before)
-  })
-
-  test('- is standard output, which then has the page alone', async () => {
-    const { code, out, err } = await run('-')
-    expect({ code, err }).toEqual({ code: 0, err: '' })
-    expect(out).toMatch(/^<!doctype html>\n[\s\S]*<\/html>\n$/)
-  })
-
-  test.each([
-    ['a recording', hour],
-    ['a policy', hasty],
-  ])('leaves %s as it is', async (_, precious) => {
-    const before = readFileSync(precious, 'utf8')
-    const { code, out, err } = await run(precious)
-    expect({ code, out }).toEqual({ code: 2, out: '' })
-    expect(err).toContain('the file exists and is no page of a replay, so it is left as it is')
-    expect(readFileSync(precious, 'utf8')).toBe(before)
-  })
-
-  test('writes into a device, and does not replace it', async () => {
-    expect(await run('/dev/null')).toMatchObject({ code: 0 })
-    expect(readFileSync('/dev/null', 'utf8')).toBe('')
-  })
-
-  test.each<[string, string[], string]>([
-    [folder, [], 'it is a directory; expected the name of a file'],
-    [join(folder, 'none', 'a.html'), [], 'ENOENT'],
-    [join(hour, 'a.html'), [], 'ENOTDIR'],
-    ['-', ['--json'], '--html - and --json are both for standard output'],
-    [join(folder, 'a.html'), ['--suggest'], "cannot be used with option '--html"],
-  ])('%s %j is wrong usage', async (out, args, message) => {
-    const { code, err } = await run(out, ...args)
-    expect(err).toContain(message)
-    expect(code).toBe(2)
-  })
-
-  test('a replay that fails leaves the older page as it was, and nothing beside it', async () => {
-    const own = join(folder, 'own')
-    mkdirSync(own)
-    const page = join(own, 'page.html')
-    await run(page)
-    const before = readFileSync(page, 'utf8')
-    expect(await runBuilt(['replay', hasty, '--html', page])).toMatchObject({ code: 2 })
-    expect(readFileSync(page, 'utf8')).toBe(before)
-    expect(readdirSync(own)).toEqual(['page.html'])
-  })
-
-  test('a link stays a link, to the new page', async () => {
-    const [page, link] = [join(folder, 'linked.html'), join(folder, 'link.html')]
-    writeFileSync(page, '')
-    symlinkSync(page, link)
-    expect(await run(link)).toMatchObject({ code: 0 })
-    expect(lstatSync(link).isSymbolicLink()).toBe(true)
-    expect(readFileSync(page, 'utf8')).toContain('<!doctype html>')
-  })
-})

@@ -49,7 +49,6 @@ export function gapsPicture({ bars, lines, edges, span }: GapsPicture, width: nu
   const limit = Math.min(...lines.filter(({ isLimit }) => isLimit).map(({ seconds }) => seconds))
   const isRegret = ({ from }: Bar) => from >= limit
   const picture = svg('svg', { viewBox: `0 0 ${width} ${height}`, width, height, class: 'gaps' })
-  picture.append(hatching())
   for (const [index, [fate, name]] of LANES.entries()) {
     const lane = { fate, name, bars, most, step, top: top + index * LANE, width, isRegret }
     picture.append(laneOf(lane))
@@ -167,24 +166,24 @@ function limitWords({ text }: Line, { x, y, width }: Place): SVGElement {
   )
 }
 
-/** Bars of gaps that ended unused are hatched, so that they differ without colour as well. */
-function hatching(): SVGElement {
-  return svg(
-    'defs',
-    {},
-    svg(
-      'pattern',
-      {
-        id: 'hatch',
-        width: 5,
-        height: 5,
-        patternUnits: 'userSpaceOnUse',
-        patternTransform: 'rotate(45)',
-      },
-      svg('rect', { width: 5, height: 5, class: 'hatch-ground' }),
-      svg('line', { x1: 1, x2: 1, y1: 0, y2: 5, class: 'hatch-line' }),
-    ),
+/**
+ * Makes the hatching of the bars of gaps that ended unused, so that they differ without colour as well. All pictures
+ * of a page share it.
+ */
+export function hatching(): SVGElement {
+  const pattern = svg(
+    'pattern',
+    {
+      id: 'hatch',
+      width: 5,
+      height: 5,
+      patternUnits: 'userSpaceOnUse',
+      patternTransform: 'rotate(45)',
+    },
+    svg('rect', { width: 5, height: 5, class: 'hatch-ground' }),
+    svg('line', { x1: 1, x2: 1, y1: 0, y2: 5, class: 'hatch-line' }),
   )
+  return svg('svg', { width: 0, height: 0, 'aria-hidden': 'true', class: 'hidden' }, pattern)
 }
 
 const nameOf = ({ from, to }: Bar) =>

@@ -3,7 +3,7 @@ import { type Bar, barsOf, countFrom, type Span, spanOf } from './bars.ts'
 import { dataTable, filterInput } from './data-table.ts'
 import { disclosure, element, newId, onWidth } from './dom.ts'
 import { counted, duration, letter, number, poolName, visible } from './format.ts'
-import { gapsPicture, type Line, limitText } from './gaps-picture.ts'
+import { gapsPicture, hatching, type Line, limitText } from './gaps-picture.ts'
 import { BARS } from './tables.ts'
 
 /** So many pictures at first, and so many more at each step. */
@@ -15,10 +15,7 @@ type PoolGaps = { pool: PoolResult; histogram: Histogram }
 type Scale = { edges: readonly number[]; span: Span; policies: string[] }
 
 /** A picture of the idle gaps of each pool, the pool with the most sessions first. */
-export function gapsSection(
-  { pools, policies }: ReplayReport,
-  histograms: Histograms,
-): HTMLElement[] {
+export function gapsSection({ pools, policies }: ReplayReport, histograms: Histograms): Element[] {
   const limits = histograms.pools.flatMap((pool) => pool.limits.map(({ seconds }) => seconds))
   const safe = pools.map(({ safeOlderThanSeconds }) => safeOlderThanSeconds)
   const { edges } = histograms
@@ -51,6 +48,7 @@ export function gapsSection(
   more.addEventListener('click', show)
   show()
   return [
+    hatching(),
     ...(all.length > PICTURES ? [filterInput('pictures of pools', filter)] : []),
     list,
     element('p', { class: 'foot' }, status, more),

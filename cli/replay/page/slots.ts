@@ -44,7 +44,6 @@ export function slotsSection(report: ReplayReport, series: Series): HTMLElement[
     tell(index)
     const [chart] = charts
     const left = chart?.valToPos((points[index]?.atMs ?? 0) / 1000, 'x') ?? 0
-    // The cursor may be nearer to a neighbour, so it does not tell what it is at.
     chart?.setCursor({ left, top: 10 }, false)
   })
   whole.addEventListener('click', () => {
@@ -68,7 +67,7 @@ export function slotsSection(report: ReplayReport, series: Series): HTMLElement[
   })
   for (const query of ['(prefers-color-scheme: dark)', 'print']) {
     matchMedia(query).addEventListener('change', () => {
-      for (const chart of charts) chart.redraw(false)
+      for (const chart of charts) chart.redraw()
     })
   }
   tell(points.length - 1)

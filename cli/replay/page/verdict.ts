@@ -42,7 +42,7 @@ function explain({ wouldReap, regretted, undecided }: PolicyResult): string {
   const fates = [
     `${number(regretted)} of them were used again later`,
     `${number(unused)} ended by themselves, unused`,
-    `${number(undecided)} were still idle at the end, so nobody knows`,
+    `${number(undecided)} ${undecided === 1 ? 'is' : 'are'} undecided`,
   ]
   return wouldReap === 0
     ? 'It would have ended no session of this recording.'
@@ -79,7 +79,7 @@ export function choice(policies: PolicyResult[]): string {
 const ROWS: [head: string, recorded: Value | undefined, replayed: Value][] = [
   ['sessions it would end', undefined, ({ wouldReap }) => wouldReap],
   ['… used again: regretted', undefined, ({ regretted }) => regretted],
-  ['… still idle at the end: undecided', undefined, ({ undecided }) => undecided],
+  ['… undecided', undefined, ({ undecided }) => undecided],
   [
     '… ended by themselves, unused',
     undefined,
