@@ -127,8 +127,8 @@ export function adviseApplication(now: Case, fleet: Fleet): Remedy[] {
     each: Math.max(1, Math.ceil(all / clients)),
     processes: Math.max(1, Math.floor(roomFor(now, fleet.pool.user) / clients)),
   }
-  const ofPool = `Size: ${all} in all for ${hosts}, at least 5: ${atWork(usage.peakBusy)}, twice that for a rolling deployment, and 2. Divide it by the processes of each host.`
-  const ofProcesses = `Number: with this many on each of ${hosts} the others still get in.`
+  const ofPool = `Size: ${all} in all, for ${hosts}: twice the most at work at once (${atWork(usage.peakBusy)}) for a rolling deployment, and 2 more, but at least 5. Divide it by the number of processes on each host.`
+  const ofProcesses = `With this many on each host (${hosts} seen), the other roles still get in.`
   const snippets = framework === undefined ? undefined : SNIPPETS[framework]
   if (snippets === undefined) {
     return [
@@ -160,7 +160,7 @@ export function adviseApplication(now: Case, fleet: Fleet): Remedy[] {
 export function poolerLines(database: string, size: number): string {
   const name = /^\w+$/.test(database) ? database : '*'
   const entry =
-    name === '*' ? '* = host=HOST port=5432' : `${name} = host=HOST port=5432 dbname=${name}`
+    name === '*' ? '* = host=HOST port=PORT' : `${name} = host=HOST port=PORT dbname=${name}`
   return `[databases]\n${entry}\n[pgbouncer]\npool_mode = transaction\ndefault_pool_size = ${size}\nmax_client_conn = 1000\nserver_idle_timeout = 60`
 }
 

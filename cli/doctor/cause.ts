@@ -25,7 +25,7 @@ function workOf(now: Case, fleet: Fleet): string {
   if (peakWaiting > most) return `${peakWaiting} wait for a lock${holderOf(now)}`
   if (idleInTransaction > most) return `${idleInTransaction} are idle in a transaction`
   const churn = findChurn(now).find((one) => one.fleet === fleet)
-  if (churn) return `they come back as fast as they go: ${churn.how}`
+  if (churn) return `each one that ends is replaced at once (${churn.how})`
   if (idleOverMinute > most) {
     const unused = fleet.usage.neverUsedOverMinute
     const never = unused > 0 ? `, ${unused} never used` : ''

@@ -47,7 +47,7 @@ function smallerPools(now: Case): PlanOption {
     option: 'smaller-pools',
     take,
     why: take
-      ? `${ownerOf(largest.pool)} holds ${sessions} and used ${peakBusy}: ${isPerProcess(largest.recognised) ? 'give back, or run fewer' : `${proposed} are enough`}`
+      ? `${ownerOf(largest.pool)} holds ${sessions} and used ${peakBusy}: ${isPerProcess(largest.recognised) ? 'give back, or run fewer' : `${proposed} in all should do`}`
       : `${nameOf(largest)} holds ${sessions} and used ${peakBusy} at once: ${largest.usage.peakWaiting > sessions / 2 ? 'they wait for a lock, and not for slots' : 'little of it is idle'}`,
     numbers,
   }
@@ -80,7 +80,7 @@ function pooler(now: Case): PlanOption {
         ? `${busy} of ${now.usable} slots are at work at once: a pooler would make clients wait in line`
         : there.length > 0
           ? 'there is one already: see its settings'
-          : 'bounded pools need none',
+          : 'not needed once each pool has a small maximum',
     numbers,
   }
 }
@@ -127,7 +127,7 @@ function countReapable(now: Case, fleet: Fleet): number {
 }
 
 function whyNoPolicy({ total }: Case, isBlocked: boolean, isChurning: boolean): string {
-  if (isBlocked) return 'few are idle: the others wait for a lock'
+  if (isBlocked) return 'most wait for a lock: to end idle sessions would not help'
   if (isChurning) return 'what it ends comes back as fast'
   if (total.idleOverMinute === 0) return 'no session is idle for over a minute'
   return `few are idle for long: ${total.idleOverMinute} for over a minute`
@@ -170,7 +170,7 @@ function whyRaise(now: Case, isNeeded: boolean, fits: boolean, proposed: number,
       : `${busy} of ${usable} slots are at work, and the memory holds no ${proposed} sessions: take a larger machine`
   }
   if (total.peakWaiting > total.members.length / 4 && total.peakWaiting > 2) {
-    return `${total.peakWaiting} wait for a lock: more slots would only let more of them wait`
+    return `${total.peakWaiting} wait for a lock: more slots would only mean more waiters`
   }
-  return `${busy} of ${usable} were at work at once: more would only idle`
+  return `${busy} of ${usable} were at work at once: more would sit idle`
 }

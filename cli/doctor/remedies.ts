@@ -68,7 +68,7 @@ ${line.length <= MOST_SQL_WIDTH ? line : `${owner}\n   ${named}`}
    AND backend_type = 'client backend' AND query !~* 'listen|backup'
    AND 'advisory' <> ALL (SELECT locktype FROM pg_locks WHERE pid = a.pid)
    AND NOT EXISTS (SELECT FROM pg_replication_slots WHERE active_pid = pid);`,
-      why: `Frees up to ${plural(countOver(fleet, seconds), 'slot')} at once: the sessions that are idle for over ${written}. It leaves holders of advisory locks, and sessions whose last query is LISTEN. Their clients see an error at their next query, unless they reconnect by themselves. A session that begins to work in the same instant is ended too: slotkeeper sweep --reap looks once more at each.`,
+      why: `Frees up to ${plural(countOver(fleet, seconds), 'slot')} at once: the sessions that are idle for over ${written}. It leaves holders of advisory locks and of replication slots, and sessions whose last query names listen or backup. Run it as a role with pg_signal_backend. The clients of the ended sessions see an error at their next query, unless they reconnect by themselves. A session that begins to work in the same instant is ended too: slotkeeper sweep --reap looks once more at each.`,
     },
   ]
 }
@@ -86,7 +86,7 @@ export function limitRole(now: Case, fleet: Fleet): Remedy[] {
     {
       kind: 'sql',
       text: `ALTER ROLE ${identifier(user)} CONNECTION LIMIT ${proposed};`,
-      why: `Keeps everyone else in. The role holds ${plural(sessions, 'session')} (${atWork(peakBusy)}); ${proposed} leaves ${now.usable - proposed} of ${now.usable} slots for others, who hold ${others}. It ends no session; while the role holds more, its new logins are refused. It does not mend the application. Take it back with CONNECTION LIMIT ${before}.`,
+      why: `Leaves room for the other roles. The role holds ${plural(sessions, 'session')} (${atWork(peakBusy)}); ${proposed} leaves ${now.usable - proposed} of ${now.usable} slots for others, who hold ${others}. It ends no session. While the role holds as many, its new logins are refused: a pool whose sessions are ended fills up to this limit again, and no further. It does not fix the application. Undo it with CONNECTION LIMIT ${before}.`,
     },
   ]
 }
@@ -140,7 +140,7 @@ export function limitIdleTime(now: Case, fleet: Fleet): Remedy[] {
     {
       kind: 'sql',
       text: `ALTER ROLE ${identifier(user)}${inDatabase} SET idle_session_timeout = '${written}';`,
-      why: `${seen}, and ${countOver(fleet, seconds)} of ${fleet.usage.members.length} sessions are idle for over ${written} now; watch longer (--for 10m) to be surer. ${PRICE}`,
+      why: `${seen}, and ${countOver(fleet, seconds)} of ${fleet.usage.members.length} sessions are idle for over ${written} now; watch longer (--for 10m) to be more certain. ${PRICE}`,
     },
   ]
 }
@@ -188,7 +188,7 @@ export function policyFor(now: Case, fleet: Fleet): Remedy[] {
     {
       kind: 'policy',
       text: JSON.stringify(policy),
-      why: `Slotkeeper would end up to ${plural(countOver(fleet, seconds), 'session')} with it now. It spares holders of advisory locks, and sessions that it sees listen. Look first: slotkeeper sweep --policy FILE.`,
+      why: `With it, Slotkeeper would now end at most ${plural(countOver(fleet, seconds), 'session')}. It spares holders of advisory locks, and sessions that it has seen run LISTEN. Look first: slotkeeper sweep --policy FILE.`,
     },
   ]
 }

@@ -64,10 +64,10 @@ function showWorst(finding: Finding | undefined, width: number, room: number): s
   const shown = [
     ...showTitle(finding, width),
     ...(now.length > 0
-      ? [heading('Now, in psql as an administrator (below it says what this does):')]
+      ? [heading("Now, in psql as a superuser or RDS's master user (explained under 1):")]
       : []),
     ...now.flatMap(lines),
-    ...(then ? [heading('For good:')] : []),
+    ...(then ? [heading('For good (divide a pool size by the processes of a host):')] : []),
   ]
   return [...shown, ...(then ? lines(then) : []).slice(0, Math.max(1, room - shown.length))]
 }
@@ -110,7 +110,10 @@ function showPools(pools: PoolUse[], { slots }: Diagnosis): string[] {
   const usable = slots.max - slots.reserved
   const columns = COLUMNS.filter(({ tells }) => shown.some(tells))
   return [
-    paint('bold', 'Who holds the slots (# in use, = idle; busy: the most at work at once)'),
+    paint(
+      'bold',
+      'Who holds the slots (# at work or in a transaction, = idle; busy: most at once)',
+    ),
     table(
       ['>held', '', ...columns.map(({ head }) => `>${head}`), ...POOL_HEAD],
       shown.map((pool) => [
@@ -146,7 +149,8 @@ const COLUMNS: {
   },
 ]
 
-const number = (value: number | null) => (value === null ? '-' : String(value))
+const number = (value: number | null) =>
+  value === null ? '-' : String(value < 10 ? value : Math.round(value))
 
 function poolBar({ sessions, busy, idleInTransaction }: PoolUse, usable: number): string {
   const scale = (count: number) => Math.round((count / Math.max(1, usable)) * POOL_BAR)
@@ -177,7 +181,10 @@ function showFinding(
       const shown = earlier.get(remedy.text)
       const kind = heading(`${INDENT}${KIND_WORDS[remedy.kind]}`)
       if (shown !== undefined) {
-        return [`${kind}: as in ${shown}: ${printable(remedy.text.split('\n')[0] ?? '')}`]
+        // A part of a statement must not look as if it could be pasted.
+        const first =
+          remedy.kind === 'sql' ? '' : `: ${printable(remedy.text.split('\n')[0] ?? '')}`
+        return [`${kind}: as in ${shown}${first}`]
       }
       earlier.set(remedy.text, number)
       return [

@@ -1,6 +1,6 @@
 import { adviseApplication } from '../advice.ts'
 import { type Case, type Fleet, isLarge, isTight } from '../case.ts'
-import type { Evidence, Finding, Severity } from '../diagnosis.ts'
+import type { Evidence, Finding, Remedy, Severity } from '../diagnosis.ts'
 import { isPooler } from '../recognise.ts'
 import { adjustPooler, limitRole, poolThem } from '../remedies.ts'
 import { ago, nameOf, plural, round } from '../words.ts'
@@ -42,7 +42,7 @@ function seenTurnover(
   const killedOf = ({ counters }: Case['last']) =>
     counters.find(({ database }) => database === pool.database)?.killed ?? 0
   const killed = Math.max(0, killedOf(last) - killedOf(first))
-  const byWhom = killed >= ended / 2 ? `, ${killed} by pg_terminate_backend` : ''
+  const byWhom = killed >= ended / 2 ? `, ${killed} of them from outside` : ''
   return {
     evidence: { opened, ended, killed, ...agesOf(usage, watchedSeconds) },
     how: `${opened} opened and ${ended} ended in ${ago(watchedSeconds)}${byWhom}`,
@@ -87,21 +87,36 @@ export function heldUnderReaping(workers: number, pauseSeconds: number): number 
   return Math.round(workers * Math.min(1, share))
 }
 
+/** If sessions are ended from outside all the time: how to find what does that. */
+export function findKiller({ evidence }: Churn): Remedy[] {
+  if (Number(evidence.killed) === 0) return []
+  return [
+    {
+      kind: 'sql',
+      text: `SELECT pid, usename, application_name, client_addr, query_start
+  FROM pg_stat_activity
+ WHERE query ~* 'pg_terminate_backend' AND pid <> pg_backend_pid();`,
+      why: 'Something ends these sessions: a script, a cron job, Slotkeeper, or a signal on the machine. This only shows who ran pg_terminate_backend last; a script that connects anew each time may be missing. Stop it: each session that it ends costs a login, and no slot stays free.',
+    },
+  ]
+}
+
 /** A pool that comes back as fast as it goes: reaping can't help. */
 export function reportChurn(now: Case): Finding[] {
-  return findChurn(now).map(({ fleet, evidence, how }) => {
+  return findChurn(now).map((churn) => {
+    const { fleet, evidence, how } = churn
     const { usage, pool } = fleet
     const workers = usage.peakSessions
     const pause = usage.meanPauseSeconds
     const held = pause === null ? null : heldUnderReaping(workers, pause)
     const arithmetic =
       held === null
-        ? 'To end them frees nothing for long'
-        : `A rule of ${RULE_SECONDS} s each minute would leave ${held} of ${workers}: workers x min(1, (${RULE_SECONDS} s + ${INTERVAL_SECONDS / 2} s) / mean pause of ${ago(pause)})`
+        ? 'Ending them frees no slot for long'
+        : `If idle sessions were ended each minute after ${RULE_SECONDS} s, ${held} of ${workers} would still be there: ${workers} x min(1, (${RULE_SECONDS} s + ${INTERVAL_SECONDS / 2} s) / pause of ${ago(pause)} between uses)`
     return {
       id: 'churn',
       severity: severityOf(now, usage),
-      title: `${nameOf(fleet)} comes back as fast as it goes: ${how}. ${arithmetic}`,
+      title: `${nameOf(fleet)} replaces each session that ends at once: ${how}. ${arithmetic}`,
       evidence: { ...evidence, workers, heldUnderReaping: held },
       pool,
       remedies: isPooler(fleet.recognised)
@@ -111,6 +126,7 @@ export function reportChurn(now: Case): Finding[] {
             poolThem(now, fleet),
             fewerWorkers(fleet),
             ...limitRole(now, fleet),
+            ...findKiller(churn),
           ],
     }
   })
@@ -127,6 +143,6 @@ function fewerWorkers({ usage, clients }: Fleet) {
   return {
     kind: 'application' as const,
     text: `run about ${plural(fewer, 'worker')} where ${peakSessions} hold a session now (on ${plural(clients, 'client address', 'client addresses')})`,
-    why: `That is a third: in a trial with PHP workers a third had no job refused. They do less work in all, if each one waits between its jobs. Workers that were refused are not counted here.`,
+    why: `That is a third of them: in a trial with PHP workers, no job was refused when a third of the workers ran. They do less work in all, if each one waits between its jobs. Workers that were refused are not counted here.`,
   }
 }

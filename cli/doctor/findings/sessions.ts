@@ -23,8 +23,8 @@ export function findNeverUsed({ fleets, usable }: Case): Finding[] {
         remedies: [
           {
             kind: 'application',
-            text: 'least pool size (minimumIdle, min_size, min): 0 or 1; connect at the first query and not at the start',
-            why: `A pool opens them in advance, or a process connects and never asks: ${unused} of ${members.length} sessions of ${ownerOf(fleet.pool)} were not needed so far.`,
+            text: 'minimum pool size (minimumIdle, min_size, min): 0 or 1; connect at the first query and not at the start',
+            why: `A pool opens them in advance, or a process connects and never runs a query: ${unused} of ${members.length} sessions of ${ownerOf(fleet.pool)} have not been used so far.`,
           },
           ...(unused >= MANY_UNUSED ? endIdleNow(fleet) : []),
         ],

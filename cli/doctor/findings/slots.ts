@@ -5,7 +5,7 @@ import type { Finding, Remedy } from '../diagnosis.ts'
 import { isPooler } from '../recognise.ts'
 import { adjustPooler, endIdleNow, limitRole, poolThem } from '../remedies.ts'
 import { ago, nameOf, plural, round } from '../words.ts'
-import { findChurn } from './churn.ts'
+import { findChurn, findKiller } from './churn.ts'
 import { findIdleInTransaction, reportBlocking } from './transactions.ts'
 
 /** No slot is left for ordinary roles, or only a few are. */
@@ -26,7 +26,7 @@ export function findFull(now: Case): Finding[] {
   if (full.length > 0) {
     const when = full.includes(now.last)
       ? 'No slot is free'
-      : `No slot was free at ${full.length} of ${plural(observed.looks.length, 'look')}`
+      : `All slots were taken at ${full.length} of ${plural(observed.looks.length, 'look')}, and ${slots.available} are free now`
     return [
       {
         id: 'full',
@@ -64,8 +64,10 @@ function firstAid(now: Case): Remedy[] {
     ...(isLarge(sleepers, now.usable)
       ? findIdleInTransaction(now).flatMap(({ remedies }) => remedies)
       : []),
-    ...(hoard ? endIdleNow(hoard) : []),
+    // The limit first: a pool opens at once what is ended.
     ...(fleet && !isPooler(fleet.recognised) ? limitRole(now, fleet) : []),
+    ...(hoard ? endIdleNow(hoard) : []),
+    ...(churn ? findKiller(churn) : []),
     ...(fleet && !isPooler(fleet.recognised) ? adviseApplication(now, fleet).slice(0, 1) : []),
     ...(fleet && isPooler(fleet.recognised) ? adjustPooler(fleet) : []),
     ...(churn && !isPooler(churn.fleet.recognised) ? [poolThem(now, churn.fleet)] : []),

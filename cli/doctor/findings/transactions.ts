@@ -10,7 +10,7 @@ import { ago, ownerOf, plural, round, sessionName } from '../words.ts'
 const END_TRANSACTIONS: Remedy = {
   kind: 'application',
   text: 'commit or roll back before every call to another service,\nand in a finally block',
-  why: 'The program began a transaction and went to do something else, or forgot it after an error. Until it ends, its locks stay, and VACUUM can remove no row that died since.',
+  why: 'The program began a transaction and went to do something else, or forgot it after an error. Until it ends, its locks stay, and VACUUM cannot remove rows that were deleted since then.',
 }
 
 /** Each group of one role in one database that is idle in a transaction for over a minute. */

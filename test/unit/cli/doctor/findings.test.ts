@@ -39,7 +39,9 @@ describe('slots', () => {
     const [full] = diagnose(observed([everyone, everyone.slice(0, 60)])).findings
     expect(full).toMatchObject({
       id: 'full',
-      title: expect.stringMatching(/^No slot was free at 1 of 2 looks: .* holds up to 97 of 97/),
+      title: expect.stringMatching(
+        /^All slots were taken at 1 of 2 looks, and 37 are free now: .* holds up to 97 of 97/,
+      ),
     })
   })
 
@@ -202,7 +204,7 @@ describe('churn', () => {
     const loggingIn = many(30, { user: null, database: null, application: '', state: 'starting' })
     const diagnosis = diagnose(observed([...waves, loggingIn]))
     expect(diagnosis.findings[0]?.title).toMatch(
-      /^No slot was free at 3 of 4 looks: shop_app@shop "php"/,
+      /^All slots were taken at 3 of 4 looks, and \d+ are free now: shop_app@shop "php"/,
     )
     expect(diagnosis.findings.map(({ id }) => id)).toContain('churn')
     expect(JSON.stringify(diagnosis.findings)).not.toContain('-@-')
