@@ -132,7 +132,9 @@ export function adviseApplication(now: Case, fleet: Fleet): Remedy[] {
     each: Math.max(Math.min(LEAST_EACH, most), Math.ceil(all / clients)),
     processes: most,
   }
-  const ofPool = `About ${all} in all are enough for ${hosts}: ${whySize(need)}. That leaves room for a rolling deployment. If a host runs several processes, divide its number by them.`
+  const enough = Math.ceil(all / clients)
+  const leastEach = sizes.each > enough ? `, and ${sizes.each} for each address` : ''
+  const ofPool = `About ${Math.max(all, sizes.each * clients)} in all are enough for ${hosts}: ${whySize(need)}${leastEach}. That leaves room for a rolling deployment. If a host runs several processes, divide its number by them.`
   const ofProcesses = `With this many ${clients === 1 ? 'there' : `on each of ${hosts}`}, the others still get in.`
   const snippets = framework === undefined ? undefined : SNIPPETS[framework]
   if (snippets === undefined) {

@@ -98,9 +98,9 @@ export function reportBlocking(now: Case): Finding[] {
       },
       pool: poolOfSession(session),
       remedies: [
-        ...(isInTransaction(session) ? [] : cancelHead(blocker)),
-        endSession(session, whyEnd(blocker)),
-        ...(isInTransaction(session) ? [END_TRANSACTIONS] : []),
+        ...(isInTransaction(session)
+          ? [endSession(session, whyEnd(blocker)), END_TRANSACTIONS]
+          : unblock(blocker)),
       ],
     }
   })
@@ -113,13 +113,15 @@ const LOCK_TIMEOUT: Remedy = {
 }
 
 /** What is at work may be needed, such as a dump. What waits for it, and keeps all others waiting, can try again. */
-function cancelHead({ session: blocker, queueHead }: Blocker): Remedy[] {
-  if (queueHead === undefined) return []
+function unblock(blocker: Blocker): Remedy[] {
+  const { queueHead } = blocker
+  if (queueHead === undefined) return [endSession(blocker.session, whyEnd(blocker))]
+  const { pid } = blocker.session
   const { session, behind } = queueHead
   const cancel: Remedy = {
     kind: 'sql',
     text: sqlFor('pg_cancel_backend', session),
-    why: `Cancels the statement of ${sessionName(session)}, which waits too. ${plural(behind, 'session')} behind it can go on, and pid ${blocker.pid} can finish its work.`,
+    why: `Cancels the statement of ${sessionName(session)}, which waits too. ${plural(behind, 'session')} behind it can go on, and pid ${pid} can finish its work. If that work is not needed, end pid ${pid} instead: SELECT pg_terminate_backend(${pid});`,
   }
   return [cancel, LOCK_TIMEOUT]
 }
