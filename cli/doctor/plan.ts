@@ -77,7 +77,7 @@ function pooler(now: Case): PlanOption {
     option: 'pooler',
     take,
     why: take
-      ? `${plural(numbers.processes, 'process', 'processes')} of ${ownerOf(fleet.pool)} can share a pool of ${proposed}: ${numbers.peakBusy} at work at once`
+      ? `${plural(numbers.processes, 'process', 'processes')} of ${ownerOf(fleet.pool)} can share ${proposed} (${numbers.peakBusy} at work)`
       : isBusy
         ? `${busy} of ${now.usable} slots are at work at once: a pooler would make clients wait in line`
         : there.length > 0
