@@ -28,8 +28,10 @@ export function notices(
   const found: Notice[] = []
   if (inScope === 0) {
     const unmatchedScope = unmatched.filter((path) => path.startsWith('scope'))
+    // A policy of which every entry is unmatched says nothing where there is nobody to match.
+    const isAlone = snapshot.sessions.every(({ pid }) => pid === snapshot.ownPid)
     const why =
-      unmatchedScope.length === 0
+      isAlone || unmatchedScope.length === 0
         ? "the only session is this sweep's own, so the policy has no session to decide about"
         : `none of the ${sessions.total} sessions is in the scope of the policy, so it ends none: see ${unmatchedScope.map((path) => showEntry(policy, path)).join(', ')}`
     found.push({ message: 'scope meets no session', why })

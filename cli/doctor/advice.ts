@@ -1,8 +1,8 @@
 import type { Case, Fleet } from './case.ts'
 import type { Remedy } from './diagnosis.ts'
 import type { Framework } from './recognise.ts'
-import { needOf, proposedSize, roomFor } from './sizes.ts'
-import { atWork, plural } from './words.ts'
+import { needOf, proposedSize, roomFor, whySize } from './sizes.ts'
+import { plural } from './words.ts'
 
 /**
  * Numbers to paste into an application. `each` is the size of a pool for one client address. `processes` is how many
@@ -117,18 +117,25 @@ const SNIPPETS: Record<string, Snippet[]> = {
   ],
 }
 
+/** With one connection, work that asks for a second one waits for ever. */
+const LEAST_EACH = 2
+
 /** What to change in the application that probably opened the sessions of a fleet. */
 export function adviseApplication(now: Case, fleet: Fleet): Remedy[] {
-  const { recognised, usage, clients } = fleet
+  const { recognised, clients } = fleet
   const { framework, by } = recognised
-  const all = proposedSize(needOf(now, fleet))
+  const need = needOf(now, fleet)
+  const all = proposedSize(need)
+  const most = Math.max(1, Math.floor(roomFor(now, fleet.pool.user) / clients))
   const hosts = plural(clients, 'client address', 'client addresses')
   const sizes = {
-    each: Math.max(1, Math.ceil(all / clients)),
-    processes: Math.max(1, Math.floor(roomFor(now, fleet.pool.user) / clients)),
+    each: Math.max(Math.min(LEAST_EACH, most), Math.ceil(all / clients)),
+    processes: most,
   }
-  const ofPool = `Size: ${all} in all, for ${hosts}: twice the most at work at once (${atWork(usage.peakBusy)}) for a rolling deployment, and 2 more, but at least 5. Divide it by the number of processes on each host.`
-  const ofProcesses = `With this many on each host (${hosts} seen), the other roles still get in.`
+  const enough = Math.ceil(all / clients)
+  const leastEach = sizes.each > enough ? `, and ${sizes.each} for each address` : ''
+  const ofPool = `About ${Math.max(all, sizes.each * clients)} in all are enough for ${hosts}: ${whySize(need)}${leastEach}. That leaves room for a rolling deployment. If a host runs several processes, divide its number by them.`
+  const ofProcesses = `With this many ${clients === 1 ? 'there' : `on each of ${hosts}`}, the other roles still get in.`
   const snippets = framework === undefined ? undefined : SNIPPETS[framework]
   if (snippets === undefined) {
     return [

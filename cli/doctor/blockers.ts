@@ -4,7 +4,13 @@ import type { Look } from './observe.ts'
 import { isInTransaction, MINUTE } from './usage.ts'
 
 /** A session that waits for nobody, and the sessions that wait for it, directly or through others. */
-export type Blocker = { session: Session; waiting: Session[]; longestSeconds: number }
+export type Blocker = {
+  session: Session
+  waiting: Session[]
+  longestSeconds: number
+  /** The one of them that most of the others wait behind, such as an ALTER TABLE. */
+  queueHead: { session: Session; behind: number } | undefined
+}
 
 /** A wait that a person notices. Shorter ones are normal where two transactions meet. */
 const NOTICEABLE_SECONDS = 5
@@ -33,7 +39,22 @@ export function findBlockers({ snapshot, waiting }: Look): Blocker[] {
       const longestSeconds = waiters.reduce((most, { seconds }) => Math.max(most, seconds), 0)
       const patience = session && isInTransaction(session) ? NOTICEABLE_SECONDS : PATIENCE_SECONDS
       if (session === undefined || longestSeconds < patience) return []
-      return [{ session, waiting: waiters.map((waiter) => waiter.session), longestSeconds }]
+      const sessions = waiters.map((waiter) => waiter.session)
+      const queueHead = findQueueHead(sessions, blockersOf)
+      return [{ session, waiting: sessions, longestSeconds, queueHead }]
     })
     .sort((a, b) => b.waiting.length - a.waiting.length)
+}
+
+function findQueueHead(
+  waiting: Session[],
+  blockersOf: ReadonlyMap<number, number[]>,
+): Blocker['queueHead'] {
+  const [head] = waiting
+    .map((session) => {
+      const isBehind = ({ pid }: Session) => blockersOf.get(pid)?.includes(session.pid)
+      return { session, behind: waiting.filter(isBehind).length }
+    })
+    .sort((a, b) => b.behind - a.behind)
+  return head && head.behind > 0 ? head : undefined
 }

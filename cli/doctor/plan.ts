@@ -3,7 +3,7 @@ import type { PlanOption } from './diagnosis.ts'
 import { findChurn } from './findings/churn.ts'
 import { memoryLimit, memoryOf } from './findings/server.ts'
 import { isPerProcess, isPooler } from './recognise.ts'
-import { proposeRule } from './remedies.ts'
+import { proposeRule, type Timeout } from './remedies.ts'
 import { meanBusy, needOf, proposedSize } from './sizes.ts'
 import { MINUTE } from './usage.ts'
 import { ago, nameOf, ownerOf, plural } from './words.ts'
@@ -29,7 +29,9 @@ function smallerPools(now: Case): PlanOption {
     return {
       option: 'smaller-pools',
       take: false,
-      why: `no application holds a tenth of the ${now.usable} slots`,
+      why: now.fleets.some(({ usage }) => isLarge(usage.peakSessions, now.usable))
+        ? 'the large pool is a pooler: see its settings'
+        : `no application holds a tenth of the ${now.usable} slots`,
       numbers: { sessions: now.total.members.length, peakBusy: now.total.peakBusy },
     }
   }
@@ -75,7 +77,7 @@ function pooler(now: Case): PlanOption {
     option: 'pooler',
     take,
     why: take
-      ? `${plural(numbers.processes, 'process', 'processes')} of ${ownerOf(fleet.pool)} need ${numbers.peakBusy} at once: pool of ${proposed}`
+      ? `${plural(numbers.processes, 'process', 'processes')} of ${ownerOf(fleet.pool)} can share ${proposed} (${numbers.peakBusy} at work)`
       : isBusy
         ? `${busy} of ${now.usable} slots are at work at once: a pooler would make clients wait in line`
         : there.length > 0
@@ -105,7 +107,9 @@ function stricterPolicy(now: Case): PlanOption {
   return {
     option: 'stricter-policy',
     take,
-    why: take ? `${frees}: it buys time only` : whyNoPolicy(now, isBlocked, churning.size > 0),
+    why: take
+      ? `${frees}: it buys time only`
+      : whyNoPolicy(now, isBlocked, churning.size > 0, { count, timeout }),
     numbers: {
       idleOverMinute: now.total.idleOverMinute,
       wouldEnd: count,
@@ -126,11 +130,24 @@ function countReapable(now: Case, fleet: Fleet): number {
   return Math.max(0, old.length - fleet.guarded)
 }
 
-function whyNoPolicy({ total }: Case, isBlocked: boolean, isChurning: boolean): string {
+function whyNoPolicy(
+  { total, usable, fleets }: Case,
+  isBlocked: boolean,
+  isChurning: boolean,
+  { count, timeout }: { count: number; timeout: Timeout | undefined },
+): string {
   if (isBlocked) return 'most wait for a lock: to end idle sessions would not help'
   if (isChurning) return 'what it ends comes back as fast'
   if (total.idleOverMinute === 0) return 'no session is idle for over a minute'
-  return `few are idle for long: ${total.idleOverMinute} for over a minute`
+  if (!isLarge(total.idleOverMinute, usable)) {
+    return `few are idle for long: ${total.idleOverMinute} for over a minute`
+  }
+  if (fleets[0] && isPooler(fleets[0].recognised)) {
+    return "most are a pooler's, which closes them by its own settings"
+  }
+  return timeout
+    ? `a rule of ${ago(timeout[0])} would end ${plural(count, 'session')} now`
+    : 'sessions are used again after too long for a rule to tell'
 }
 
 function raiseLimit(now: Case): PlanOption {

@@ -1,10 +1,11 @@
 import { APPLICATION_NAME } from '../../lambda/core/protection.ts'
+import { greatest } from '../causes.ts'
 import { poolerLines } from './advice.ts'
 import { type Case, type Fleet, isMighty, isTight, roleOf } from './case.ts'
 import type { Remedy } from './diagnosis.ts'
 import { identifier, literal } from './quote.ts'
 import { isPooler } from './recognise.ts'
-import { heldByOthers, needOf, proposedSize, roomFor } from './sizes.ts'
+import { heldByOthers, needOf, proposedSize, roomFor, whySize } from './sizes.ts'
 import { effectiveTimeout } from './timeouts.ts'
 import { ago, atWork, nameOf, ownerOf, plural, stepAbove, stepBelow } from './words.ts'
 
@@ -48,16 +49,16 @@ function countOver({ usage }: Fleet, seconds: number): number {
 /** So that a line of SQL, indented, fits into a terminal. */
 const MOST_SQL_WIDTH = 78
 
-/** Ends the idle sessions of one fleet that nothing needs. The role, the database and the name are matched exactly. */
-export function endIdleNow(fleet: Fleet): Remedy[] {
-  const { user, database, application } = fleet.pool
+/** Ends the idle sessions of one fleet that nothing needs. It matches the role, the database and the names exactly. */
+export function endIdleNow(now: Case, fleet: Fleet): Remedy[] {
+  const { user, database } = fleet.pool
   const timeout = proposeAge(fleet)
   if (user === null || database === null || timeout === undefined || isPooler(fleet.recognised)) {
     return []
   }
   const [seconds, written] = timeout
   const owner = ` WHERE usename = ${literal(user)} AND datname = ${literal(database)}`
-  const named = application === null ? '' : `AND application_name = ${literal(application)}`
+  const named = matchNames(now, fleet)
   const line = `${owner} ${named}`.trimEnd()
   return [
     {
@@ -71,6 +72,27 @@ ${line.length <= MOST_SQL_WIDTH ? line : `${owner}\n   ${named}`}
       why: `Frees up to ${plural(countOver(fleet, seconds), 'slot')} at once: the sessions that are idle for over ${written}. It leaves holders of advisory locks and of replication slots, and sessions whose last query names listen or backup. Run it as a role with pg_signal_backend. The clients of the ended sessions see an error at their next query, unless they reconnect by themselves. A session that begins to work in the same instant is ended too: slotkeeper sweep --reap looks once more at each.`,
     },
   ]
+}
+
+/** A fleet of many small applications has all names but those of the large ones of its role. */
+function matchNames(now: Case, { pool }: Fleet): string {
+  if (pool.application !== null) return `AND application_name = ${literal(pool.application)}`
+  const others = fleetsOf(now, pool).flatMap(({ pool: { application } }) =>
+    application === null ? [] : [literal(application)],
+  )
+  return others.length === 0 ? '' : `AND application_name NOT IN (${others.join(', ')})`
+}
+
+/** The fleets of the same role in the same database. */
+function fleetsOf({ fleets }: Case, { user, database }: Fleet['pool']): Fleet[] {
+  return fleets.filter(({ pool }) => pool.user === user && pool.database === database)
+}
+
+/** A rule for the role in the database must suit its other applications too, which may come back later. */
+function asOwner(now: Case, { usage, pool }: Fleet): Pick<Fleet, 'usage'> {
+  const comebacks = fleetsOf(now, pool).map((fleet) => fleet.usage.longestComebackSeconds ?? 0)
+  const longest = greatest(comebacks)
+  return { usage: { ...usage, longestComebackSeconds: longest === 0 ? null : longest } }
 }
 
 /**
@@ -126,16 +148,20 @@ const PRICE =
 /** A timeout for the role in the database, if no session of the fleet would lose more than itself. */
 export function limitIdleTime(now: Case, fleet: Fleet): Remedy[] {
   const { user, database } = fleet.pool
-  const timeout = proposeTimeout(fleet)
+  const owner = asOwner(now, fleet)
+  const timeout = proposeTimeout(owner)
   if (user === null || database === null || timeout === undefined) return []
   if (isDelicate(now, user) || isMighty(roleOf(now, user))) return []
   const [seconds, written] = timeout
-  const { longestComebackSeconds } = fleet.usage
+  const { longestComebackSeconds } = owner.usage
   const seen =
     longestComebackSeconds === null
       ? `No idle session was used again in ${ago(now.watchedSeconds)}`
       : `The longest idle time that was followed by a use was ${ago(longestComebackSeconds)}`
-  const inDatabase = countOwners(now, user) > 1 ? ` IN DATABASE ${identifier(database)}` : ''
+  // What is set for the role in the database hides what is set for the role.
+  const { source } = effectiveTimeout(now.observed.facts, 'idle_session_timeout', user, database)
+  const isApart = countOwners(now, user) > 1 || source === 'role in database'
+  const inDatabase = isApart ? ` IN DATABASE ${identifier(database)}` : ''
   return [
     {
       kind: 'sql',
@@ -168,14 +194,16 @@ const PLAIN_NAME = /^[A-Za-z0-9_][\w. :/-]*$/
 
 /** The age of a rule: one that may stay, or one that frees slots now if they are scarce. */
 export function proposeRule(now: Case, fleet: Fleet): Timeout | undefined {
-  return isTight(now) ? proposeAge(fleet) : proposeTimeout(fleet)
+  const owner = asOwner(now, fleet)
+  return isTight(now) ? proposeAge(owner) : proposeTimeout(owner)
 }
 
-/** A policy for the fleet, to try with `sweep` first. */
+/** A policy for the fleet's role, to try with `sweep` first. A superuser's sessions are never ended. */
 export function policyFor(now: Case, fleet: Fleet): Remedy[] {
   const { user, database } = fleet.pool
   const timeout = proposeRule(now, fleet)
   if (user === null || database === null || timeout === undefined) return []
+  if (roleOf(now, user)?.superuser) return []
   if (![user, database].every((name) => PLAIN_NAME.test(name)) || user === APPLICATION_NAME) {
     return []
   }
@@ -184,11 +212,12 @@ export function policyFor(now: Case, fleet: Fleet): Remedy[] {
     scope: { users: [user], databases: [database] },
     rules: [{ name: 'stale', state: 'idle', olderThan: written.replace('min', 'm') }],
   }
+  const ended = fleetsOf(now, fleet.pool).reduce((sum, one) => sum + countOver(one, seconds), 0)
   return [
     {
       kind: 'policy',
       text: JSON.stringify(policy),
-      why: `With it, Slotkeeper would now end at most ${plural(countOver(fleet, seconds), 'session')}. It spares holders of advisory locks, and sessions that it has seen run LISTEN. Look first: slotkeeper sweep --policy FILE.`,
+      why: `With it, Slotkeeper would now end ${ended === 0 ? 'no session' : `at most ${plural(ended, 'session')}`}. It spares holders of advisory locks, and sessions that it has seen run LISTEN. Look first: slotkeeper sweep --policy FILE.`,
     },
   ]
 }
@@ -199,7 +228,7 @@ export function poolThem(now: Case, fleet: Fleet): Remedy {
   return {
     kind: 'application',
     text: poolerLines(fleet.pool.database ?? '*', size),
-    why: `PgBouncer in transaction mode (RDS: RDS Proxy) serves ${nameOf(fleet)} with ${plural(size, 'server connection')}: twice the ${fleet.usage.peakBusy} that were at work at once in ${ago(now.watchedSeconds)}, and 2. SET, LISTEN, temporary tables and advisory locks do not outlive a transaction there.`,
+    why: `PgBouncer in transaction mode (RDS: RDS Proxy) serves ${nameOf(fleet)} with ${plural(size, 'server connection')}: ${whySize(needOf(now, fleet))}. SET, LISTEN, temporary tables and advisory locks do not outlive a transaction there.`,
   }
 }
 
@@ -217,7 +246,7 @@ export function adjustPooler(fleet: Fleet): Remedy[] {
     : {
         kind: 'application',
         text: `server_idle_timeout = 60\ndefault_pool_size = ${size}`,
-        why: `In pgbouncer.ini. The pooler then closes its own idle connections, which nobody notices. ${size} is twice the ${fleet.usage.peakBusy} that were at work at once, and 2. Other poolers have the same settings by other names. Do not set idle_session_timeout for ${ownerOf({ user, database })}: in session mode a client would lose its session.`,
+        why: `In pgbouncer.ini. The pooler then closes its own idle connections, which nobody notices. The size is ${whySize(fleet.usage.peakBusy)}. Other poolers have the same settings by other names. Do not set idle_session_timeout for ${ownerOf({ user, database })}: in session mode a client would lose its session.`,
       }
   if (client === null || client === 'local') return [own]
   const isV6 = client.includes(':')

@@ -58,6 +58,9 @@ function showServer({ target, at, watchedSeconds, server, slots }: Diagnosis, wi
  */
 function showWorst(finding: Finding | undefined, width: number, room: number): string[] {
   if (finding === undefined) return ['Nothing is wrong with the slots.', '']
+  if (finding.severity === 'info') {
+    return ['Nothing is wrong with the slots. There are hints below the pools.', '']
+  }
   const { remedies } = finding
   const now = remedies.filter(({ kind }) => kind === 'sql').slice(0, 2)
   const then = remedies.find(({ kind }) => kind !== 'sql')

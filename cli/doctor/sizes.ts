@@ -12,6 +12,11 @@ export function proposedSize(peakBusy: number): number {
   return Math.max(LEAST_SIZE, 2 * peakBusy + 2)
 }
 
+/** How `proposedSize` comes to its size. */
+export function whySize(peakBusy: number): string {
+  return `twice the ${peakBusy} at work at once, and 2 more, but at least ${LEAST_SIZE}`
+}
+
 /** Left free for everyone else, beyond what they hold: a tenth of the slots. */
 function spareOf({ usable }: Case): number {
   return Math.max(3, Math.ceil(usable / 10))

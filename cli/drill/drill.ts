@@ -10,6 +10,7 @@ import { type DrillPolicy, drillPolicy, namesApplications } from './policy.ts'
 import { type End, startProgram } from './process.ts'
 import { recognise } from './recognise.ts'
 import { type Setup, startDisposable, useOwn } from './stage.ts'
+import { endWords } from './words.ts'
 
 /** What to drill, and how. */
 export type DrillOptions = Partial<Plan> & {
@@ -135,7 +136,9 @@ async function play(course: Course): Promise<Omit<DrillResult, 'command' | 'libr
   const { program, stage, drilled, tell } = course
   tell(`COMMAND runs on ${stage.target}`)
   const first = await untilConnected(course)
-  const { cuts, stoppedBecause } = await makeCuts(course)
+  const { cuts, stoppedBecause } = first
+    ? await makeCuts(course)
+    : { cuts: [], stoppedBecause: stopped(course, endedUnseen(course)) }
   const process = program.ended() ?? null
   if (process) await program.lastWords()
   const { patienceMs } = course.plan
@@ -165,6 +168,12 @@ async function makeCuts(course: Course): Promise<Pick<DrillResult, 'cuts' | 'sto
     cuts.push(cut)
   }
   return { cuts, stoppedBecause: null }
+}
+
+function endedUnseen({ program, stage: { application } }: Course): string {
+  const end = program.ended()
+  const named = application === undefined ? '' : ` that is named ${application}`
+  return `COMMAND ended by itself (${end ? endWords(end) : ''}), and no session of it${named} was seen`
 }
 
 function stopped({ tell }: Course, why: string): string {

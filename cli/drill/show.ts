@@ -22,7 +22,10 @@ export function showDrill(result: DrillResult, policyName: string): string {
 
 function showHead(result: DrillResult, policyName: string): string[] {
   const { command, target, version, differences } = result
-  const release = version === null ? '' : ` ${Math.floor(version / 10000)}.${version % 10000}`
+  // The disposable server is called PostgreSQL, and one of one's own has an address.
+  const product = target.endsWith('PostgreSQL') ? ' ' : ', PostgreSQL '
+  const release =
+    version === null ? '' : `${product}${Math.floor(version / 10000)}.${version % 10000}`
   return [
     paint('bold', `drill of ${printable(command.join(' ').replace(/\s+/g, ' '))}`),
     `policy "${printable(policyName)}", on ${printable(target)}${release}`,

@@ -2,6 +2,7 @@ import { escapeLiteral } from 'pg'
 import * as v from 'valibot'
 import { readAnswer } from '../../lambda/postgres/answer.ts'
 import type { Link } from '../../lambda/postgres/connect.ts'
+import { epoch } from '../../lambda/postgres/instants.ts'
 import { CLIENT_LIBRARIES } from '../clients.ts'
 
 /** What a drill wants to know of a session besides what a snapshot has. */
@@ -28,7 +29,7 @@ function sign(column: string, pattern: string, id: string): string {
 const FIND_USES = `
 select
   a.pid,
-  extract(epoch from a.backend_start)::text as "backendStart",
+  ${epoch('a.backend_start')}::text as "backendStart",
   extract(epoch from a.query_start)::float8 as "usedAt",
   case ${signs.join('\n    ')} end as library
 from pg_stat_get_activity(null) a

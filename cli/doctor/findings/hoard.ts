@@ -60,7 +60,7 @@ function remediesFor(now: Case, fleet: Fleet): Remedy[] {
     ...adviseApplication(now, fleet),
     ...limitRole(now, fleet),
     ...(hasTimeout(now, fleet) ? [] : limitIdleTime(now, fleet)),
-    ...endIdleNow(fleet),
+    ...endIdleNow(now, fleet),
     ...policyFor(now, fleet),
   ]
 }
@@ -103,26 +103,30 @@ export function findNoTimeouts(now: Case): Finding[] {
 export function findNoLimit(now: Case): Finding[] {
   // One finding for a role is enough.
   const first = new Map(now.hoards.toReversed().map((fleet) => [fleet.pool.user, fleet]))
-  return now.hoards
-    .filter((fleet) => first.get(fleet.pool.user) === fleet && isUnbounded(now, fleet))
-    .map((fleet) => {
-      const { user } = fleet.pool
-      const usage = now.byRole.get(user)
-      const proposed = proposeLimit(now, user)?.proposed ?? null
-      return {
-        id: 'no-limit',
-        severity: 'warning',
-        title: `Role ${user} may take every slot: it has no CONNECTION LIMIT${proposed === null ? ', and it uses too many at once for one that would leave others room' : ''}`,
-        evidence: {
-          sessions: usage?.members.length ?? 0,
-          peakBusy: usage?.peakBusy ?? 0,
-          usable: now.usable,
-          proposed,
-        },
-        pool: fleet.pool,
-        remedies: limitRole(now, fleet),
-      }
-    })
+  return (
+    now.hoards
+      .filter((fleet) => first.get(fleet.pool.user) === fleet && isUnbounded(now, fleet))
+      // A pooler bounds itself. A limit of its role would make it refuse its clients.
+      .filter(({ recognised }) => !isPooler(recognised))
+      .map((fleet) => {
+        const { user } = fleet.pool
+        const usage = now.byRole.get(user)
+        const proposed = proposeLimit(now, user)?.proposed ?? null
+        return {
+          id: 'no-limit',
+          severity: 'warning',
+          title: `Role ${user} may take every slot: it has no CONNECTION LIMIT${proposed === null ? ', and it uses too many at once for one that would leave others room' : ''}`,
+          evidence: {
+            sessions: usage?.members.length ?? 0,
+            peakBusy: usage?.peakBusy ?? 0,
+            usable: now.usable,
+            proposed,
+          },
+          pool: fleet.pool,
+          remedies: limitRole(now, fleet),
+        }
+      })
+  )
 }
 
 /** A superuser is never bounded, whatever its limit says, so it does not count here. */

@@ -9,7 +9,8 @@ import { nameOf, ownerOf, plural, round } from '../words.ts'
 const MANY_UNUSED = 3
 
 /** Sessions that ran no query since they connected, over a minute ago. */
-export function findNeverUsed({ fleets, usable }: Case): Finding[] {
+export function findNeverUsed(now: Case): Finding[] {
+  const { fleets, usable } = now
   return fleets.flatMap((fleet): Finding[] => {
     const { neverUsedOverMinute: unused, members } = fleet.usage
     if (unused === 0 || isPooler(fleet.recognised)) return []
@@ -26,7 +27,7 @@ export function findNeverUsed({ fleets, usable }: Case): Finding[] {
             text: 'minimum pool size (minimumIdle, min_size, min): 0 or 1; connect at the first query and not at the start',
             why: `A pool opens them in advance, or a process connects and never runs a query: ${unused} of ${members.length} sessions of ${ownerOf(fleet.pool)} have not been used so far.`,
           },
-          ...(unused >= MANY_UNUSED ? endIdleNow(fleet) : []),
+          ...(unused >= MANY_UNUSED ? endIdleNow(now, fleet) : []),
         ],
       },
     ]

@@ -66,7 +66,7 @@ function firstAid(now: Case): Remedy[] {
       : []),
     // The limit first: a pool opens at once what is ended.
     ...(fleet && !isPooler(fleet.recognised) ? limitRole(now, fleet) : []),
-    ...(hoard ? endIdleNow(hoard) : []),
+    ...(hoard ? endIdleNow(now, hoard) : []),
     ...(churn ? findKiller(churn) : []),
     ...(fleet && !isPooler(fleet.recognised) ? adviseApplication(now, fleet).slice(0, 1) : []),
     ...(fleet && isPooler(fleet.recognised) ? adjustPooler(fleet) : []),
@@ -93,9 +93,15 @@ export function findFilling(now: Case): Finding[] {
       title: `The slots run out in ${minutesLeft < 1 ? 'less than a minute' : `about ${ago(minutesLeft * 60)}`}: ${growth} more in ${ago(now.watchedSeconds)}${fastest && gain(fastest) > 0 ? `, ${gain(fastest)} of them of ${nameOf(fastest)}` : ''}`,
       evidence: { growth, perMinute, minutesLeft, available: now.slots.available },
       ...(fastest && { pool: fastest.pool }),
-      remedies: fastest ? limitRole(now, fastest) : [],
+      remedies: fastest ? slowDown(now, fastest) : [],
     },
   ]
+}
+
+function slowDown(now: Case, fleet: Case['fleets'][number]): Remedy[] {
+  return isPooler(fleet.recognised)
+    ? adjustPooler(fleet)
+    : [...limitRole(now, fleet), ...adviseApplication(now, fleet)]
 }
 
 const gain = ({ usage }: Case['fleets'][number]) => usage.opened - usage.ended

@@ -70,12 +70,13 @@ function endSleepers({ user, database }: Session, sleepers: Session[]): Remedy {
 }
 
 /** The same session, in the same transaction: another one may have its pid by now. */
-function endSession({ pid, backendStart }: Session, why: string): Remedy {
-  return {
-    kind: 'sql',
-    text: `SELECT pg_terminate_backend(pid) FROM pg_stat_activity\n WHERE pid = ${pid}\n   AND backend_start = to_timestamp(${backendStart});`,
-    why,
-  }
+function endSession(session: Session, why: string): Remedy {
+  return { kind: 'sql', text: sqlFor('pg_terminate_backend', session), why }
+}
+
+function sqlFor(call: 'pg_terminate_backend' | 'pg_cancel_backend', session: Session): string {
+  const { pid, backendStart } = session
+  return `SELECT ${call}(pid) FROM pg_stat_activity\n WHERE pid = ${pid}\n   AND backend_start = to_timestamp(${backendStart});`
 }
 
 /** A session that keeps others waiting for a lock. */
@@ -97,11 +98,32 @@ export function reportBlocking(now: Case): Finding[] {
       },
       pool: poolOfSession(session),
       remedies: [
-        endSession(session, whyEnd(blocker)),
-        ...(isInTransaction(session) ? [END_TRANSACTIONS] : []),
+        ...(isInTransaction(session)
+          ? [endSession(session, whyEnd(blocker)), END_TRANSACTIONS]
+          : unblock(blocker)),
       ],
     }
   })
+}
+
+const LOCK_TIMEOUT: Remedy = {
+  kind: 'application',
+  text: "SET lock_timeout = '3s';",
+  why: 'Before a statement that changes a table, in the program that runs it. It then gives up after 3 s and keeps nobody waiting; try it again.',
+}
+
+/** What is at work may be needed, such as a dump. What waits for it, and keeps all others waiting, can try again. */
+function unblock(blocker: Blocker): Remedy[] {
+  const { queueHead } = blocker
+  if (queueHead === undefined) return [endSession(blocker.session, whyEnd(blocker))]
+  const { pid } = blocker.session
+  const { session, behind } = queueHead
+  const cancel: Remedy = {
+    kind: 'sql',
+    text: sqlFor('pg_cancel_backend', session),
+    why: `Cancels the statement of ${sessionName(session)}, which waits too. ${plural(behind, 'session')} behind it can go on, and pid ${pid} can finish its work. If that work is not needed, end pid ${pid} instead: SELECT pg_terminate_backend(${pid});`,
+  }
+  return [cancel, LOCK_TIMEOUT]
 }
 
 function whyEnd({ session, waiting }: Blocker): string {

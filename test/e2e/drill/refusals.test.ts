@@ -88,7 +88,7 @@ describe('a drill that ended no session shows nothing, so it fails', () => {
       version: null,
       cuts: [],
       conclusion:
-        'The drill shows nothing: COMMAND ended by itself (exit code 3) before cut 1 of 1.',
+        'The drill shows nothing: COMMAND ended by itself (exit code 3), and no session of it was seen.',
       lastLines: ['no configuration'],
     })
   })

@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest'
+import { identityOfUse } from '../../../cli/drill/comeback.ts'
 import { findUses } from '../../../cli/drill/uses.ts'
+import { identities } from '../../../lambda/core/churn.ts'
+import { takeSnapshot } from '../../../lambda/postgres/snapshot.ts'
 import { REAPER_ROLES, testServer } from '../../support/server.ts'
 
 const LIMIT_MS = 30_000
@@ -54,4 +57,26 @@ test('a session shows when it was last used, or that it never was', async () => 
   expect(usedAt).toBeGreaterThan(before)
   expect(usedAt).toBeLessThan(await now())
   expect(Number(backendStart)).toBeLessThan(before)
+})
+
+test('a use has the identity of its session, whatever digits the time of its start ends with', async () => {
+  // One start in ten has a zero in the last place, which one way of writing shows and another one does not.
+  const pids: number[] = []
+  const endsWithZero = async () => {
+    const { rows } = await db.admin.query(
+      `select 1 from pg_stat_activity
+        where pid = any($1) and extract(microseconds from backend_start)::int % 10 = 0`,
+      [pids],
+    )
+    return rows.length > 0
+  }
+  do pids.push((await db.open(app, 'shop', 'select 1')).pid)
+  while (!(await endsWithZero()) && pids.length < 80)
+  const link = await db.link(reaper)
+  const [uses, { sessions }] = [await findUses(link, LIMIT_MS), await takeSnapshot(link, LIMIT_MS)]
+  await link.close()
+  const ours = (pid: number) => pids.includes(pid)
+  expect(new Set(uses.filter(({ pid }) => ours(pid)).map(identityOfUse))).toEqual(
+    identities(sessions.filter(({ pid }) => ours(pid))),
+  )
 })

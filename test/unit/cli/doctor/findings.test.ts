@@ -174,6 +174,125 @@ describe('hoard', () => {
   })
 })
 
+describe('what a remedy reaches', () => {
+  const texts = (...watched: Parameters<typeof observed>) =>
+    diagnose(observed(...watched)).findings.flatMap(({ remedies }) => remedies)
+
+  test('many small applications are ended without the large one of their role', () => {
+    const small = Array.from({ length: 20 }, (_, index) =>
+      session({ application: `worker-${index}`, ageSeconds: 5400 }),
+    )
+    const all = texts([[...small, ...many(20, { application: "it's web" })]])
+    const ends = all.map(({ text }) => text).filter((text) => text.includes('terminate'))
+    expect(ends.find((text) => text.includes('NOT IN'))).toContain(
+      "AND application_name NOT IN ('it''s web')",
+    )
+    expect(ends.every((text) => text.includes('application_name'))).toBe(true)
+  })
+
+  test('a timeout and a policy suit the other applications of the role', () => {
+    const hoard = many(20, { application: 'worker', ageSeconds: 480 })
+    const web = many(12, { application: 'web', ageSeconds: 250 })
+    const after = web.map((one) => ({ ...one, ageSeconds: 1, stateChange: '9' }))
+    const all = texts([
+      [...hoard, ...web],
+      [...hoard, ...after],
+    ]).map(({ text }) => text)
+    expect(all).toContain("ALTER ROLE shop_app SET idle_session_timeout = '10min';")
+    expect(all.find((text) => text.includes('olderThan'))).toContain('"10m"')
+  })
+
+  test('a policy counts all sessions of the role that it would end', () => {
+    const all = texts([[...many(20, { application: 'a' }), ...many(12, { application: 'b' })]])
+    const policy = all.find(({ kind }) => kind === 'policy')
+    expect(policy?.why).toContain('would end up to 32 sessions')
+  })
+
+  test('a timeout is set where it has an effect', () => {
+    const base = observed([many(20)])
+    const name = 'idle_session_timeout'
+    base.facts.roles?.overrides.push({ database: 'shop', role: 'shop_app', name, value: '0' })
+    expect(sqlOf(found(diagnose(base), 'no-timeouts')[0])).toEqual([
+      `ALTER ROLE shop_app IN DATABASE "shop" SET idle_session_timeout = '15min';`,
+    ])
+  })
+
+  test('a superuser gets no policy, which would never end its sessions', () => {
+    const base = observed([many(20, { superuser: true })])
+    const { roles } = base.facts
+    if (roles) roles.roles = [role('reaper'), role('shop_app', { superuser: true })]
+    const remedies = diagnose(base).findings.flatMap((finding) => finding.remedies)
+    expect(remedies.filter(({ kind }) => kind === 'policy')).toEqual([])
+  })
+
+  test("a pooler's role gets no limit", () => {
+    const { findings } = diagnose(
+      observed([many(90, { application: '' })], { form: 'discard all' }),
+    )
+    expect(findings.map(({ id }) => id)).toContain('pooler')
+    expect(findings.map(({ id }) => id)).not.toContain('no-limit')
+    expect(JSON.stringify(findings)).not.toContain('CONNECTION LIMIT')
+  })
+
+  test('a pool that fills the server gets its settings', () => {
+    const everyone = many(46, { application: 'node' })
+    const looks = [40, 42, 44, 46].map((count) => everyone.slice(0, count))
+    const [finding] = found(diagnose(observed(looks)), 'filling')
+    expect(finding?.remedies.map(({ kind }) => kind)).toEqual(['sql', 'application'])
+  })
+
+  test.each([
+    ['a few hosts', 6, 'max: 2'],
+    ['more hosts than slots for two each', 60, 'max: 1'],
+  ])('a pool of one is proposed only where two do not fit: %s', (_, hosts, size) => {
+    const sessions = many(60, { application: 'node' }).map((one, index) => ({
+      ...one,
+      client: `10.0.1.${index % hosts}`,
+    }))
+    const [finding] = found(diagnose(observed([sessions])), 'hoard')
+    expect(finding?.remedies[0]?.text).toContain(`${size},`)
+  })
+})
+
+describe('blocking by a session at work', () => {
+  const dump = session({ application: 'pg_dump', state: 'active', ageSeconds: 90 })
+  const migration = session({ application: 'migrate', state: 'active', ageSeconds: 80 })
+  const readers = many(4, { state: 'active', ageSeconds: 80 })
+  const waitFor = (...blockers: Session[]) => blockers.map(({ pid }) => pid)
+  const waiting = [
+    { pid: migration.pid, seconds: 80, blockedBy: waitFor(dump) },
+    ...readers.map(({ pid }) => ({ pid, seconds: 80, blockedBy: waitFor(migration) })),
+  ]
+
+  test('what keeps the others behind it can be canceled instead', () => {
+    const sessions = [dump, migration, ...readers]
+    const [finding] = found(diagnose(observed([sessions], { waiting })), 'blocking')
+    expect(sqlOf(finding)).toEqual([
+      expect.stringMatching(new RegExp(`pg_cancel_backend.*\\n.* = ${migration.pid}\\n`)),
+    ])
+    const why = finding?.remedies[0]?.why
+    expect(why).toContain('4 sessions behind it can go on')
+    expect(why).toContain(`SELECT pg_terminate_backend(${dump.pid});`)
+    expect(finding?.remedies.map(({ text }) => text)).toContain("SET lock_timeout = '3s';")
+  })
+
+  test('where nobody is behind another one, only the session itself is ended', () => {
+    const sessions = [dump, migration]
+    const [finding] = found(
+      diagnose(observed([sessions], { waiting: waiting.slice(0, 1) })),
+      'blocking',
+    )
+    expect(sqlOf(finding)).toEqual([expect.stringContaining('pg_terminate_backend')])
+  })
+
+  test('a session that sleeps in a transaction is ended, and nothing else', () => {
+    const sleeper = { ...dump, state: 'idle in transaction' as const }
+    const sessions = [sleeper, migration, ...readers]
+    const [finding] = found(diagnose(observed([sessions], { waiting })), 'blocking')
+    expect(sqlOf(finding)).toEqual([expect.stringContaining('pg_terminate_backend')])
+  })
+})
+
 describe('churn', () => {
   /** Sessions that are new in the look are opened just before it. */
   const opened = (look: number) =>
@@ -307,6 +426,22 @@ describe('the plan', () => {
   ])('%s', (_, sessions, taken) => {
     const plan = planOf(sessions)
     expect(Object.keys(plan).filter((option) => plan[option])).toEqual(taken)
+  })
+
+  test.each<[name: string, sessions: Session[], form: Form, why: string]>([
+    ['idle, and not for long', many(60, { ageSeconds: 90 }), 'other', 'a rule of 5m would end 0'],
+    ['few idle', many(5, { ageSeconds: 90 }), 'other', 'few are idle for long: 5'],
+    ['a pooler', many(90, { application: '' }), 'discard all', "most are a pooler's"],
+  ])('why no stricter policy: %s', (_, sessions, form, why) => {
+    const { plan } = diagnose(observed([sessions], { form }))
+    const policy = plan.find(({ option }) => option === 'stricter-policy')
+    expect(policy).toMatchObject({ take: false, why: expect.stringContaining(why) })
+  })
+
+  test('a pooler is a large pool too', () => {
+    const sessions = many(90, { application: '' })
+    const { plan } = diagnose(observed([sessions], { form: 'discard all' }))
+    expect(plan[0]).toMatchObject({ take: false, why: expect.stringContaining('is a pooler') })
   })
 
   test('sessions that wait for a lock need no more slots', () => {

@@ -92,3 +92,14 @@ test('a server with nothing wrong', () => {
     'Nothing is wrong with the slots.',
   )
 })
+
+test('a hint is not shown as what is wrong', () => {
+  const { roles } = observed([[session()]]).facts
+  if (roles) roles.roles = roles.roles.map((one) => ({ ...one, replication: false }))
+  const hinted = diagnose(observed([[session()]], { facts: { roles } }))
+  expect(hinted.findings.map(({ severity }) => severity)).toEqual(['info'])
+  const [above, below] = showDiagnosis(hinted).split('Who holds the slots')
+  expect(above).toContain('Nothing is wrong with the slots.')
+  expect(above).not.toContain('REPLICATION')
+  expect(below).toContain('REPLICATION')
+})

@@ -37,6 +37,13 @@ cut  ended  left  came back    new sessions  process
 It survived.`)
 })
 
+test.each([
+  ['127.0.0.1:5432', 180004, '127.0.0.1:5432, PostgreSQL 18.4'],
+  ['127.0.0.1:5432', null, '127.0.0.1:5432'],
+])("on a server of one's own, %s of version %s", (target, version, words) => {
+  expect(shown({ target, version }).split('\n')[1]).toBe(`policy "incident", on ${words}`)
+})
+
 describe('the result shows', () => {
   test.each<[string, Partial<DrillResult>, string]>([
     ['churn', { cuts: [cut({ churn: true, newSessions: 4 }), cut()] }, 'Churn: after 1 of 2 cuts'],
