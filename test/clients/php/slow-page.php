@@ -1,0 +1,14 @@
+<?php
+// A page that calls something slow between two queries. With the setting it lets its PDO go before the call.
+require __DIR__ . '/rounds.php';
+
+report((int) $_GET['round'], function () {
+    $db = connect();
+    $db->query('select 1')->fetchAll();
+    if (helped()) {
+        $db = null;
+    }
+    pause();
+    $db ??= connect();
+    $db->query('select 1')->fetchAll();
+});
