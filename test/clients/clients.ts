@@ -23,37 +23,19 @@ export type Client = {
 
 export type Runtime = 'npm' | 'php' | 'python' | 'java' | 'ruby' | 'go'
 
-/** What each runtime needs from Debian. `npm` needs nothing of it. */
-export const PACKAGES: Record<Runtime, string[]> = {
+/** What each runtime needs from Debian, besides the package of the client. */
+const COMMON: Record<Runtime, string[]> = {
   npm: [],
-  php: [
-    'php-cli',
-    'php-fpm',
-    'php-pgsql',
-    'nginx-light',
-    'php-illuminate-database',
-    'php-illuminate-events',
-    'php-illuminate-queue',
-    'php-doctrine-dbal',
-  ],
-  python: [
-    'python3-psycopg',
-    'python3-psycopg2',
-    'python3-psycopg-pool',
-    'python3-sqlalchemy',
-    'python3-django',
-    'python3-asyncpg',
-  ],
-  java: [
-    'default-jdk-headless',
-    'libpostgresql-jdbc-java',
-    'libhikaricp-java',
-    'libtomcat9-java',
-    'libcommons-dbcp2-java',
-    'libslf4j-java',
-  ],
-  ruby: ['ruby-pg', 'ruby-activerecord', 'ruby-sequel'],
-  go: ['golang-go', 'golang-github-jackc-pgx-v4-dev', 'golang-github-lib-pq-dev'],
+  php: ['php-cli', 'php-fpm', 'php-pgsql', 'nginx-light', 'php-illuminate-events'],
+  python: ['python3', 'python3-psycopg2'],
+  java: ['default-jdk-headless', 'libpostgresql-jdbc-java', 'libslf4j-java'],
+  ruby: ['ruby-pg'],
+  go: ['golang-go'],
+}
+
+/** The packages of Debian that a client needs. */
+export function packagesOf({ runtime, package: name }: Client): string[] {
+  return runtime === 'npm' ? [] : [...COMMON[runtime], name]
 }
 
 const node = (
@@ -168,19 +150,13 @@ export const CLIENTS: Client[] = [
   node('Prisma', 'node-orm', 'prisma', false, '@prisma/client'),
   node('slonik', 'node-orm', 'slonik', false),
   node('pg-promise', 'node-orm', 'pg-promise', false),
-  php('PDO, long-lived process', 'pdo', 'php8.2-pgsql', ['php', 'php/pdo.php'], true),
-  php('PHP-FPM', 'pdo', 'php8.2-fpm', ['node', 'php/fpm.mjs', 'page'], false),
-  php(
-    'PHP-FPM, persistent',
-    'pdo',
-    'php8.2-fpm',
-    ['node', 'php/fpm.mjs', 'page', 'persistent'],
-    true,
-  ),
+  php('PDO, long-lived process', 'pdo', 'php-cli', ['php', 'php/pdo.php'], true),
+  php('PHP-FPM', 'pdo', 'php-cli', ['node', 'php/fpm.mjs', 'page'], false),
+  php('PHP-FPM, persistent', 'pdo', 'php-cli', ['node', 'php/fpm.mjs', 'page', 'persistent'], true),
   php(
     'PHP-FPM, slow call between two queries',
     'pdo',
-    'php8.2-fpm',
+    'php-cli',
     ['node', 'php/fpm.mjs', 'slow-page'],
     true,
   ),

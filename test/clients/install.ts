@@ -1,58 +1,72 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type Client, PACKAGES, type Runtime } from './clients.ts'
+import { type Client, packagesOf } from './clients.ts'
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url))
 const LOCK = `${FOLDER}package-lock.json`
 const MARK = `${FOLDER}node_modules/.installed`
 
-/** Why the clients of a runtime can't be run here; undefined: they can. */
-export function install(runtime: Runtime): string | undefined {
-  return runtime === 'npm' ? installFromNpm() : installFromDebian(PACKAGES[runtime])
+/** Installs what these clients need, as far as it can be had here. */
+export function install(clients: Client[]): void {
+  if (clients.some(({ runtime }) => runtime === 'npm')) installFromNpm()
+  const missing = [...new Set(clients.flatMap(packagesOf))].filter((name) => !debianVersion(name))
+  if (missing.length > 0 && process.getuid?.() === 0) installFromDebian(missing)
 }
 
-function installFromNpm(): string | undefined {
-  if (existsSync(MARK) && statSync(MARK).mtimeMs >= statSync(LOCK).mtimeMs) return undefined
-  // Prisma's install step would download from elsewhere; its client needs none of that since release 7.
+/** Why a client can't be run here; undefined: it can. */
+export function obstacle(client: Client): string | undefined {
+  if (client.runtime === 'npm') {
+    return existsSync(MARK) ? undefined : '`npm ci` failed in `test/clients`'
+  }
+  const missing = packagesOf(client).filter((name) => !debianVersion(name))
+  return missing.length === 0 ? undefined : `needs Debian's \`${missing.join(' ')}\``
+}
+
+function installFromNpm(): void {
+  if (existsSync(MARK) && statSync(MARK).mtimeMs >= statSync(LOCK).mtimeMs) return
+  // Prisma's install step would download from elsewhere; since release 7 its client needs none of that.
   const environment = { PRISMA_SCHEMA_ENGINE_BINARY: '/bin/true' }
-  const failure =
-    failureOf('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']) ??
-    failureOf('npx', ['prisma', 'generate', '--schema', 'node/schema.prisma'], environment)
-  if (failure === undefined) writeFileSync(MARK, '')
-  return failure
+  const isThere =
+    run('npm ci --ignore-scripts --no-audit --no-fund') &&
+    run('npx prisma generate --schema node/schema.prisma', environment)
+  if (isThere) writeFileSync(MARK, '')
 }
 
-function installFromDebian(packages: string[]): string | undefined {
-  const missing = packages.filter((name) => versionOfDebian(name) === undefined)
-  if (missing.length === 0) return undefined
-  const command = `apt-get install -y --no-install-recommends ${missing.join(' ')}`
-  if (process.getuid?.() !== 0) return `needs, as root: \`${command}\``
-  process.stderr.write(`clients: as root: ${command}\n`)
+/** All at once, or each one that this release of Debian has. */
+function installFromDebian(packages: string[]): void {
+  const install = (names: string[]) =>
+    run(`apt-get install -y --no-install-recommends ${names.join(' ')}`, {
+      DEBIAN_FRONTEND: 'noninteractive',
+    })
+  if (run('apt-get update') && !install(packages)) for (const name of packages) install([name])
+}
+
+/** Runs a command, and says so. */
+function run(command: string, environment = {}): boolean {
+  process.stderr.write(`clients: ${command}\n`)
   const [file = '', ...args] = command.split(' ')
-  return failureOf(file, args, { DEBIAN_FRONTEND: 'noninteractive' })
-}
-
-function failureOf(file: string, args: string[], environment = {}): string | undefined {
-  const { status, error, stderr } = spawnSync(file, args, {
+  const { status, stderr } = spawnSync(file, args, {
     cwd: FOLDER,
     env: { ...process.env, ...environment },
     encoding: 'utf8',
   })
-  if (status === 0) return undefined
-  const said = error?.message ?? stderr.trim().split('\n').at(-1)
-  return `\`${[file, ...args].join(' ')}\` failed: ${said}`
+  if (status !== 0) process.stderr.write(`clients: that failed:\n${stderr}`)
+  return status === 0
 }
 
-/** The version of a client's package, without what a distribution adds to it. */
+/** The version of a client, without what a distribution adds to it. */
 export function versionOf({ runtime, package: name }: Client): string {
-  if (runtime !== 'npm') return versionOfDebian(name) ?? ''
+  if (name === 'php-cli') {
+    return spawnSync('php', ['-r', 'echo PHP_VERSION;'], { encoding: 'utf8' }).stdout
+  }
+  if (runtime !== 'npm') return debianVersion(name) ?? ''
   return JSON.parse(readFileSync(`${FOLDER}node_modules/${name}/package.json`, 'utf8')).version
 }
 
-function versionOfDebian(name: string): string | undefined {
-  const { status, stdout } = spawnSync('dpkg', ['-s', name], { encoding: 'utf8' })
-  if (status !== 0 || !stdout.includes('\nStatus: install ok installed\n')) return undefined
-  const [, version] = /^Version: (?:\d+:)?([\d.]+)/m.exec(stdout) ?? []
-  return version
+/** Undefined: it is not installed. */
+function debianVersion(name: string): string | undefined {
+  const { stdout } = spawnSync('dpkg', ['-s', name], { encoding: 'utf8' })
+  if (!stdout?.includes('\nStatus: install ok installed\n')) return undefined
+  return /^Version: (?:\d+:)?([\d.]+)/m.exec(stdout)?.[1]
 }

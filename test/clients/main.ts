@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { messageOf } from '../../lambda/errors.ts'
 import { CLIENTS, type Client, type Runtime } from './clients.ts'
-import { install, versionOf } from './install.ts'
+import { install, obstacle, versionOf } from './install.ts'
 import { outcomeOf } from './outcome.ts'
 import { promised, type Row, showNotRun, showRow, withRows } from './page.ts'
 import { run } from './run.ts'
@@ -18,9 +18,7 @@ const PAGE = fileURLToPath(new URL('../../docs/clients.md', import.meta.url))
 const [check, names] = readArguments(process.argv.slice(2))
 const clients = CLIENTS.filter(({ name, runtime }) => isAsked(names, name, runtime))
 const page = readFileSync(PAGE, 'utf8')
-const unavailable = new Map(
-  [...new Set(clients.map(({ runtime }) => runtime))].map((runtime) => [runtime, install(runtime)]),
-)
+install(clients)
 const rows = new Map<string, string>()
 let faults = 0
 const waiting = [...clients]
@@ -73,7 +71,7 @@ async function work(): Promise<void> {
 }
 
 async function take(client: Client): Promise<void> {
-  const why = unavailable.get(client.runtime)
+  const why = obstacle(client)
   if (why !== undefined) {
     // To a check, what is not run has not passed.
     if (check) faults++

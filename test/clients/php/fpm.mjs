@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 
 const [, , page, ...modes] = process.argv
 const children = Number(process.env.FPM_CHILDREN ?? 4)
+const requests = Number(process.env.REQUESTS ?? children)
 const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-fpm-'))
 chmodSync(folder, 0o755)
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
@@ -77,7 +78,7 @@ while (!existsSync(join(folder, 'fpm.sock')) || !existsSync(join(folder, 'nginx.
   await pause(20)
 
 for (let round = 1; ; round++) {
-  const atOnce = Array.from({ length: children }, () => ask(round))
+  const atOnce = Array.from({ length: requests }, () => ask(round))
   await Promise.all(atOnce)
   if (page === 'page') for (let number = 1; number <= 2; number++) await ask(round)
   await pause(Number(process.env.PAUSE_MS ?? 1_000))

@@ -45,5 +45,7 @@ function dsn(): string
 
 function connect(array $options = []): PDO
 {
+    // PgBouncer before 1.21 knows no prepared statements in transaction mode.
+    if (getenv('POOLER') === 'on') $options[PDO::ATTR_EMULATE_PREPARES] = true;
     return new PDO(dsn(), getenv('PGUSER'), getenv('PGPASSWORD'), $options);
 }

@@ -3,12 +3,13 @@
 require __DIR__ . '/rounds.php';
 
 report((int) $_GET['round'], function () {
-    $db = connect();
+    $options = [PDO::ATTR_PERSISTENT => getenv('PERSISTENT') === 'on'];
+    $db = connect($options);
     $db->query('select 1')->fetchAll();
     if (helped()) {
         $db = null;
     }
     pause();
-    $db ??= connect();
+    $db ??= connect($options);
     $db->query('select 1')->fetchAll();
 });
