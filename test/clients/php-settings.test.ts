@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { freePort } from '../../stand-ins/postgres.ts'
 import { testServer, until } from '../support/server.ts'
 
@@ -71,9 +71,11 @@ function start(file: string, args: string[], variables = {}): void {
   onTestFinished(async () => {
     child.kill()
     await exited
-    await until(async () => (await sessions()) === 0)
   })
 }
+
+// The end of a session reaches the server a moment after the end of its process.
+beforeEach(() => until(async () => (await sessions()) === 0))
 
 async function sessions(): Promise<number> {
   const { rows } = await db.admin.query(
@@ -196,7 +198,7 @@ describe.skipIf(!available)('Laravel', () => {
     for (let worker = 0; worker < 3; worker++) {
       start('php', ['test/clients/php/laravel-queue.php'], { PAUSE_MS: '60000' })
     }
-    await until(async () => (await sessions()) === 3)
+    await expect(until(async () => (await sessions()) === 3)).resolves.toBeUndefined()
   })
 })
 
@@ -230,11 +232,11 @@ describe.skipIf(!available)('PHP-FPM', () => {
 
   test('without persistent connections no session outlives its page', async () => {
     await most('4', '4', 'page')
-    await until(async () => (await sessions()) === 0)
+    await expect(until(async () => (await sessions()) === 0)).resolves.toBeUndefined()
   })
 
   test('with persistent connections each child keeps one', async () => {
     await most('4', '8', 'slow-page', 'persistent')
-    await until(async () => (await sessions()) === 4)
+    await expect(until(async () => (await sessions()) === 4)).resolves.toBeUndefined()
   })
 })

@@ -9,12 +9,16 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
+const servers = []
 const [, , page, ...modes] = process.argv
 const children = Number(process.env.FPM_CHILDREN ?? 4)
 const requests = Number(process.env.REQUESTS ?? children)
 const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-fpm-'))
 chmodSync(folder, 0o755)
-process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+process.once('exit', () => {
+  for (const server of servers) server.kill()
+  rmSync(folder, { recursive: true, force: true })
+})
 process.once('SIGTERM', () => process.exit(0))
 const here = fileURLToPath(new URL('.', import.meta.url))
 const fpm = readdirSync('/usr/sbin').find((name) => name.startsWith('php-fpm'))
@@ -64,12 +68,12 @@ http {
 
 const root = process.getuid() === 0 ? ['--allow-to-run-as-root'] : []
 const environment = { ...process.env, PERSISTENT: modes.includes('persistent') ? 'on' : 'off' }
-const servers = [
+servers.push(
   spawn(`/usr/sbin/${fpm}`, ['--nodaemonize', ...root, '--fpm-config', join(folder, 'fpm.conf')], {
     env: environment,
   }),
   spawn('/usr/sbin/nginx', ['-c', join(folder, 'nginx.conf'), '-e', 'stderr']),
-]
+)
 for (const server of servers) {
   server.stderr.pipe(process.stderr)
   once(server, 'exit').then(() => process.exit(1))

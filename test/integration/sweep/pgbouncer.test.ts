@@ -58,12 +58,15 @@ async function connect(port: number, application: string) {
   return { client, lost: () => lost }
 }
 
-/** Starts PgBouncer; the server has no session of an earlier one. */
+/** Starts PgBouncer with one connection to the server, which has no session of an earlier one. */
 async function start(...settings: string[]): Promise<number> {
   await db.admin.query(
     `select pg_terminate_backend(pid, 10000) from pg_stat_activity where usename = 'app'`,
   )
-  const port = await startPgBouncer(pgbouncer ?? '', db.server, app, settings)
+  const port = await startPgBouncer(pgbouncer ?? '', db.server, app, [
+    'default_pool_size = 1',
+    ...settings,
+  ])
   await until(async () => {
     try {
       const { client } = await connect(port, 'is it there')
@@ -108,8 +111,9 @@ describe.skipIf(pgbouncer === undefined)('transaction mode', async () => {
     await client.query('select 1')
     await settled('idle')
     const { reaped, spared } = await reap({
+      scope: { users: ['app'] },
       rules: [idleNow],
-      protect: [{ users: ['app'], clients: ['127.0.0.1/32'] }],
+      protect: [{ clients: ['127.0.0.1/32'] }],
     })
     expect(reaped).toEqual([])
     expect(spared).toMatchObject({ protected: 1 })
