@@ -126,17 +126,21 @@ async function watchUntilBack(
   const known = identities(before)
   const opened = new Map<string, Session>()
   let usedAtMs: number | null = null
-  let until = performance.now() + plan.patienceMs
+  const patientUntil = performance.now() + plan.patienceMs
+  let until = patientUntil
   for (;;) {
     // Before the look, so that the look sees what the process did last.
     const isLast = isOver(course)
     const seen = await see(course)
     const added = seen.snapshot.sessions.filter((session) => !known.has(identityOf(session)))
+    const counted = opened.size
     for (const session of added) opened.set(identityOf(session), session)
     const wasBack = usedAtMs !== null
     usedAtMs ??= firstUse(seen.uses, usedAfterMs, (use) => gone.has(identityOfUse(use)))
     const isBack = usedAtMs !== null
-    if (isBack && !wasBack) until = performance.now() + plan.idleMs + LOOK_EVERY_MS
+    // A pool may take its time to open the rest of its sessions.
+    const isNews = isBack && (!wasBack || opened.size > counted)
+    if (isNews) until = Math.min(patientUntil, performance.now() + plan.idleMs + LOOK_EVERY_MS)
     const isPast = isLast || performance.now() > until
     if (isPast || (isBack && rests(course, seen))) {
       return { usedAtMs, opened: [...opened.values()] }

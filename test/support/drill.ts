@@ -1,5 +1,5 @@
+import type { Cut } from '../../cli/drill/comeback.ts'
 import { type DrillOptions, type DrillResult, drill } from '../../cli/drill/drill.ts'
-import { policy } from './session.ts'
 
 /** The command that runs one of the applications in test/support/applications. */
 export function application(name: string, ...args: string[]): [string, ...string[]] {
@@ -14,4 +14,18 @@ export function drillFast(
   return drill({ command, idleMs: 200, patienceMs: 30_000, times: 1, ...options })
 }
 
-export const idleNow = policy({ rules: [{ name: 'now', state: 'idle', olderThan: '0s' }] })
+/** A cut of four sessions after which the application came back; a test says what is different. */
+export const cut = (different: Partial<Cut> = {}): Cut => ({
+  by: 'policy',
+  ended: 4,
+  endedInTransaction: 0,
+  left: [],
+  refused: [],
+  cameBackMs: 12,
+  newSessions: 1,
+  newAtOnce: 1,
+  churn: false,
+  process: null,
+  said: [],
+  ...different,
+})

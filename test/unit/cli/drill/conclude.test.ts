@@ -1,21 +1,7 @@
 import { expect, test } from 'vitest'
-import type { Cut } from '../../../../cli/drill/comeback.ts'
 import { conclude, type Facts } from '../../../../cli/drill/conclude.ts'
+import { cut } from '../../../support/drill.ts'
 
-const cut = (different: Partial<Cut> = {}): Cut => ({
-  by: 'policy',
-  ended: 4,
-  endedInTransaction: 0,
-  left: [],
-  refused: [],
-  cameBackMs: 12,
-  newSessions: 1,
-  newAtOnce: 1,
-  churn: false,
-  process: null,
-  said: [],
-  ...different,
-})
 const exit = (code: number) => ({ code, signal: null })
 const killed = { code: null, signal: 'SIGSEGV' } as const
 const absent = cut({ cameBackMs: null, newSessions: 0 })

@@ -1,23 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { CLIENT_LIBRARIES } from '../../../../cli/clients.ts'
-import type { Cut } from '../../../../cli/drill/comeback.ts'
 import type { DrillResult } from '../../../../cli/drill/drill.ts'
 import { showDrill } from '../../../../cli/drill/show.ts'
-
-const cut = (different: Partial<Cut> = {}): Cut => ({
-  by: 'policy',
-  ended: 4,
-  endedInTransaction: 0,
-  left: [],
-  refused: [],
-  cameBackMs: 12,
-  newSessions: 1,
-  newAtOnce: 1,
-  churn: false,
-  process: null,
-  said: [],
-  ...different,
-})
+import { cut } from '../../../support/drill.ts'
 
 const shown = (different: Partial<DrillResult>) =>
   showDrill(
