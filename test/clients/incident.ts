@@ -1,8 +1,10 @@
 // Plays the incident with real PHP processes, at a tenth of its size and of its times: npx tsx test/clients/incident.ts.
+// With a part of a scenario's name it plays that one only.
 // 18 workers of Laravel and two children of PHP-FPM want the 10 slots of a server. It prints docs/incident.md's table.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -62,11 +64,12 @@ const LOADS = [
   },
 ] as const
 
+const [, , part = ''] = process.argv
 for (const { name, pauseMs, playMs, scenarios } of LOADS) {
   process.stdout.write(
     `\n| ${name} | jobs failed | pages failed | other logins refused | sessions ended | most slots used |\n| --- | ---: | ---: | ---: | ---: | ---: |\n`,
   )
-  const waiting = [...scenarios]
+  const waiting = scenarios.filter((scenario) => scenario.name.includes(part))
   const work = async () => {
     for (let scenario = waiting.shift(); scenario; scenario = waiting.shift()) {
       const { jobs, web, others, ended, mostUsed } = await play(scenario, pauseMs, playMs)
@@ -218,6 +221,18 @@ function scaled(): Policy {
   return { ...policy.value, scope: { users: ['app'] }, rules }
 }
 
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
 async function startPooler(server: Server) {
   const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-pooler-'))
   chmodSync(folder, 0o755)
@@ -242,6 +257,7 @@ default_pool_size = 8
     ...asRoot,
     stdio: 'ignore',
   })
+  while (!(await accepts(port))) await pause(20)
   return {
     port,
     async close() {
