@@ -26,7 +26,14 @@ export type Runtime = 'npm' | 'php' | 'python' | 'java' | 'ruby' | 'go'
 /** What each runtime needs from Debian, besides the package of the client. */
 const COMMON: Record<Runtime, string[]> = {
   npm: [],
-  php: ['php-cli', 'php-fpm', 'php-pgsql', 'nginx-light', 'php-illuminate-events'],
+  php: [
+    'php-cli',
+    'php-fpm',
+    'php-pgsql',
+    'nginx-light',
+    'php-illuminate-database',
+    'php-illuminate-events',
+  ],
   python: ['python3', 'python3-psycopg2'],
   java: ['default-jdk-headless', 'libpostgresql-jdbc-java', 'libslf4j-java'],
   ruby: ['ruby-pg'],
@@ -38,160 +45,99 @@ export function packagesOf({ runtime, package: name }: Client): string[] {
   return runtime === 'npm' ? [] : [...COMMON[runtime], name]
 }
 
-const node = (
-  name: string,
-  library: string,
-  file: string,
-  hasSetting: boolean,
-  from = name,
-): Client => ({
-  name,
+/** How the clients of a runtime are installed and started. */
+type Kind = {
+  runtime: Runtime
+  packageOf(name: string): string
+  programOf(words: string): Client['program']
+}
+
+const kind =
+  ({ runtime, packageOf, programOf }: Kind) =>
+  (name: string, library: string, from: string, words: string, hasSetting: boolean): Client => ({
+    name,
+    runtime,
+    library,
+    package: packageOf(from),
+    program: programOf(words),
+    hasSetting,
+  })
+
+const node = kind({
   runtime: 'npm',
-  library,
-  package: from,
-  program: ['node', `node/${file}.mjs`],
-  hasSetting,
+  packageOf: (name) => name,
+  programOf: (file) => ['node', `node/${file}.mjs`],
 })
 
-const php = (
-  name: string,
-  library: string,
-  from: string,
-  program: Client['program'],
-  hasSetting: boolean,
-): Client => ({
-  name,
+const php = kind({
   runtime: 'php',
-  library,
-  package: from,
-  program,
-  hasSetting,
+  packageOf: (name) => `php-${name}`,
+  programOf: (words) => {
+    const [file = '', ...args] = words.split(' ')
+    return [file.endsWith('.mjs') ? 'node' : 'php', `php/${file}`, ...args]
+  },
 })
 
-const python = (
-  name: string,
-  library: string,
-  from: string,
-  file: string,
-  hasSetting: boolean,
-): Client => ({
-  name,
+const python = kind({
   runtime: 'python',
-  library,
-  package: `python3-${from}`,
-  program: ['/usr/bin/python3', `python/${file}.py`],
-  hasSetting,
+  packageOf: (name) => `python3-${name}`,
+  programOf: (file) => ['/usr/bin/python3', `python/${file}.py`],
 })
 
-const java = (
-  name: string,
-  library: string,
-  from: string,
-  file: string,
-  jars: string[],
-  hasSetting: boolean,
-): Client => ({
-  name,
+const java = kind({
   runtime: 'java',
-  library,
-  package: from,
-  program: [
-    'sh',
-    'java/run.sh',
-    file,
-    ['postgresql.jar', ...jars].map((jar) => `/usr/share/java/${jar}`).join(':'),
-  ],
-  hasSetting,
+  packageOf: (name) => `lib${name}-java`,
+  programOf: (words) => {
+    const [file = '', ...jars] = words.split(' ')
+    const classPath = ['postgresql', ...jars].map((jar) => `/usr/share/java/${jar}.jar`).join(':')
+    return ['sh', 'java/run.sh', file, classPath]
+  },
 })
 
-const ruby = (
-  name: string,
-  library: string,
-  from: string,
-  file: string,
-  hasSetting: boolean,
-): Client => ({
-  name,
+const ruby = kind({
   runtime: 'ruby',
-  library,
-  package: `ruby-${from}`,
-  program: ['ruby', `ruby/${file}.rb`],
-  hasSetting,
+  packageOf: (name) => `ruby-${name}`,
+  programOf: (file) => ['ruby', `ruby/${file}.rb`],
 })
 
-const go = (
-  name: string,
-  library: string,
-  from: string,
-  file: string,
-  hasSetting: boolean,
-): Client => ({
-  name,
+const go = kind({
   runtime: 'go',
-  library,
-  package: `golang-github-${from}-dev`,
-  program: ['go', 'run', `go/${file}.go`, 'go/rounds.go'],
-  hasSetting,
+  packageOf: (name) => `golang-github-${name}-dev`,
+  programOf: (file) => ['go', 'run', `go/${file}.go`, 'go/rounds.go'],
 })
-
-const LOGGING = ['slf4j-api.jar', 'slf4j-nop.jar']
 
 export const CLIENTS: Client[] = [
-  node('node-postgres, Pool', 'node-postgres', 'pg-pool', true, 'pg'),
-  node('node-postgres, checked out', 'node-postgres', 'pg-checked-out', true, 'pg'),
-  node('node-postgres, one Client', 'node-postgres', 'pg-client', true, 'pg'),
-  node('Drizzle', 'drizzle-kysely', 'drizzle', true, 'drizzle-orm'),
-  node('Kysely', 'drizzle-kysely', 'kysely', true, 'kysely'),
-  node('pg-boss', 'pg-boss', 'pg-boss', true),
-  node('postgres.js', 'postgres.js', 'postgres-js', false, 'postgres'),
-  node('Knex', 'node-orm', 'knex', false, 'knex'),
-  node('Sequelize', 'node-orm', 'sequelize', false, 'sequelize'),
-  node('TypeORM', 'node-orm', 'typeorm', false, 'typeorm'),
-  node('Prisma', 'node-orm', 'prisma', false, '@prisma/client'),
-  node('slonik', 'node-orm', 'slonik', false),
-  node('pg-promise', 'node-orm', 'pg-promise', false),
-  php('PDO, long-lived process', 'pdo', 'php-cli', ['php', 'php/pdo.php'], true),
-  php('PHP-FPM', 'pdo', 'php-cli', ['node', 'php/fpm.mjs', 'page'], false),
-  php('PHP-FPM, persistent', 'pdo', 'php-cli', ['node', 'php/fpm.mjs', 'page', 'persistent'], true),
-  php(
-    'PHP-FPM, slow call between two queries',
-    'pdo',
-    'php-cli',
-    ['node', 'php/fpm.mjs', 'slow-page'],
-    true,
-  ),
-  php(
-    'Laravel, query builder',
-    'laravel',
-    'php-illuminate-database',
-    ['php', 'php/laravel.php', 'builder'],
-    false,
-  ),
-  php(
-    'Laravel, getPdo()',
-    'laravel',
-    'php-illuminate-database',
-    ['php', 'php/laravel.php', 'pdo'],
-    true,
-  ),
+  node('node-postgres, Pool', 'node-postgres', 'pg', 'pg-pool', true),
+  node('node-postgres, checked out', 'node-postgres', 'pg', 'pg-checked-out', true),
+  node('node-postgres, one Client', 'node-postgres', 'pg', 'pg-client', true),
+  node('Drizzle', 'drizzle-kysely', 'drizzle-orm', 'drizzle', true),
+  node('Kysely', 'drizzle-kysely', 'kysely', 'kysely', true),
+  node('pg-boss', 'pg-boss', 'pg-boss', 'pg-boss', true),
+  node('postgres.js', 'postgres.js', 'postgres', 'postgres-js', false),
+  node('Knex', 'node-orm', 'knex', 'knex', false),
+  node('Sequelize', 'node-orm', 'sequelize', 'sequelize', false),
+  node('TypeORM', 'node-orm', 'typeorm', 'typeorm', false),
+  node('Prisma', 'node-orm', '@prisma/client', 'prisma', false),
+  node('slonik', 'node-orm', 'slonik', 'slonik', false),
+  node('pg-promise', 'node-orm', 'pg-promise', 'pg-promise', false),
+  php('PDO, long-lived process', 'pdo', 'cli', 'pdo.php', true),
+  php('PHP-FPM', 'pdo', 'cli', 'fpm.mjs page', false),
+  php('PHP-FPM, persistent', 'pdo', 'cli', 'fpm.mjs page persistent', true),
+  php('PHP-FPM, slow call between two queries', 'pdo', 'cli', 'fpm.mjs slow-page', true),
+  php('Laravel, query builder', 'laravel', 'illuminate-database', 'laravel.php builder', false),
+  php('Laravel, getPdo()', 'laravel', 'illuminate-database', 'laravel.php pdo', true),
   {
     ...php(
       'Laravel, open transaction',
       'laravel',
-      'php-illuminate-database',
-      ['php', 'php/laravel-transaction.php'],
+      'illuminate-database',
+      'laravel-transaction.php',
       true,
     ),
     inTransaction: true,
   },
-  php(
-    'Laravel, queue worker',
-    'laravel',
-    'php-illuminate-queue',
-    ['php', 'php/laravel-queue.php'],
-    true,
-  ),
-  php('Doctrine DBAL', 'doctrine', 'php-doctrine-dbal', ['php', 'php/doctrine.php'], true),
+  php('Laravel, queue worker', 'laravel', 'illuminate-queue', 'laravel-queue.php', true),
+  php('Doctrine DBAL', 'doctrine', 'doctrine-dbal', 'doctrine.php', true),
   python('psycopg 3', 'psycopg', 'psycopg', 'psycopg3', true),
   python('psycopg_pool', 'psycopg', 'psycopg-pool', 'psycopg_pool_', true),
   python('psycopg2', 'psycopg', 'psycopg2', 'psycopg2_', true),
@@ -199,29 +145,15 @@ export const CLIENTS: Client[] = [
   python('Django, persistent', 'django', 'django', 'django_persistent', true),
   python('Django, command', 'django', 'django', 'django_command', true),
   python('asyncpg', 'asyncpg', 'asyncpg', 'asyncpg_', false),
-  java('pgJDBC, no pool', 'jdbc', 'libpostgresql-jdbc-java', 'Bare', [], true),
-  // It tests what was idle for over 500 ms.
+  java('pgJDBC, no pool', 'jdbc', 'postgresql-jdbc', 'Bare', true),
   {
-    ...java('HikariCP', 'jdbc', 'libhikaricp-java', 'Hikari', ['HikariCP.jar', ...LOGGING], false),
+    ...java('HikariCP', 'jdbc', 'hikaricp', 'Hikari HikariCP slf4j-api slf4j-nop', false),
+    // It tests what was idle for over 500 ms.
     idleMs: 1_000,
   },
-  java(
-    'DBCP2',
-    'jdbc',
-    'libcommons-dbcp2-java',
-    'Dbcp',
-    ['commons-dbcp2.jar', 'commons-pool2.jar', 'commons-logging.jar'],
-    false,
-  ),
+  java('DBCP2', 'jdbc', 'commons-dbcp2', 'Dbcp commons-dbcp2 commons-pool2 commons-logging', false),
   {
-    ...java(
-      'Tomcat JDBC pool',
-      'tomcat',
-      'libtomcat9-java',
-      'Tomcat',
-      ['tomcat9-jdbc.jar', 'tomcat9-juli.jar'],
-      true,
-    ),
+    ...java('Tomcat JDBC pool', 'tomcat', 'tomcat9', 'Tomcat tomcat9-jdbc tomcat9-juli', true),
     // It tests what it tested over 3 s ago.
     idleMs: 3_500,
   },

@@ -72,7 +72,7 @@ function policyOf({ inTransaction }: Client) {
 }
 
 function withCode({ error = '', sqlstate }: Request): string {
-  return sqlstate ? `${error} (${sqlstate})` : error
+  return !sqlstate || error.includes(sqlstate) ? error : `${error} (${sqlstate})`
 }
 
 /** The line by which the runtime says why it ends. */
