@@ -37,11 +37,13 @@ export const CLIENT_LIBRARIES: ClientLibrary[] = [
     id: 'laravel',
     name: 'Laravel',
     asItComes:
-      'The query builder connects again by itself. A raw PDO, and a transaction without rollBack(), fail until the process is started anew.',
-    helps: 'Give the session back after each job, and before a slow call.',
+      'The query builder connects again by itself. What uses getPdo() fails until the process is started anew. So does a process whose transaction was ended, until it asks by the query builder outside of a transaction.',
+    helps:
+      'Give the session back after each job, and before a slow call. Ask by the query builder. Connect again when a transaction fails.',
     snippet: {
       language: 'php',
-      code: `Event::listen([JobProcessed::class, JobFailed::class, JobExceptionOccurred::class], fn () => DB::disconnect());`,
+      code: `Event::listen([JobProcessed::class, JobFailed::class, JobExceptionOccurred::class], fn () => DB::disconnect());
+try { DB::transaction($work); } catch (PDOException $e) { DB::reconnect(); throw $e; }`,
     },
     signs: {
       query: '^\\s*(select \\* from|update|delete from) "(jobs|failed_jobs)"',
@@ -67,7 +69,8 @@ export const CLIENT_LIBRARIES: ClientLibrary[] = [
     snippet: {
       language: 'php',
       code: `function lost(PDOException $e): bool { return (bool) preg_match('/server closed the connection|connection has been closed|no connection to the server|terminating connection due to/', $e->getMessage()); }
-try { $rows = query($db); } catch (PDOException $e) { if ($db->inTransaction() || !lost($e)) throw $e; $db = connect(); $rows = query($db); }`,
+$began = $db->inTransaction(); // asked before: a lost connection says yes
+try { $rows = query($db); } catch (PDOException $e) { if ($began || !lost($e)) throw $e; $db = connect(); $rows = query($db); }`,
     },
     signs: { query: '^\\s*deallocate\\s+"?pdo_stmt_', command: /(^|\s|\/)php[\d.]*(\s|$)/ },
   },

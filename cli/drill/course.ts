@@ -41,6 +41,8 @@ export type Course = {
   recall(seen: Snapshot): Snapshot
   /** Tells a person what happens. */
   tell(text: string): void
+  /** Whether waiting for COMMAND would show nothing more. */
+  isEnough(): boolean
 }
 
 /** The sessions of COMMAND, and the use of each. */
@@ -77,12 +79,12 @@ export async function see({ stage, recall, libraries }: Course): Promise<Seen> {
 }
 
 /**
- * Waits for the first session. Undefined: the process ended before it had one.
+ * Waits for the first session. Undefined: the process ended before it had one, or enough was seen.
  * @throws SlotkeeperError of kind `settings` if none comes in time
  */
 export async function untilConnected(course: Course): Promise<Seen | undefined> {
   const until = performance.now() + course.plan.startMs
-  while (!course.program.ended()) {
+  while (!isOver(course)) {
     const seen = await see(course)
     if (seen.snapshot.sessions.length > 0) return seen
     if (performance.now() > until) throw neverConnected(course)
@@ -102,12 +104,12 @@ function neverConnected({ plan, stage }: Course): SlotkeeperError {
   )
 }
 
-/** Looks until COMMAND is at rest, or for as long as the patience lasts. Undefined: the process ended. */
+/** Looks until COMMAND is at rest, or for as long as the patience lasts. Undefined: there is nothing to wait for. */
 export async function untilAtRest(course: Course): Promise<Seen | undefined> {
-  const { plan, program, tell } = course
+  const { plan, tell } = course
   const until = performance.now() + plan.patienceMs
   tell(`waiting until its sessions are idle for ${plan.idleMs / 1000} s`)
-  while (!program.ended()) {
+  while (!isOver(course)) {
     const seen = await see(course)
     if (rests(course, seen, plan.inTransaction)) return seen
     if (performance.now() > until) {
@@ -117,6 +119,11 @@ export async function untilAtRest(course: Course): Promise<Seen | undefined> {
     await pause(LOOK_EVERY_MS)
   }
   return undefined
+}
+
+/** Whether there is nothing more to wait for. */
+export function isOver({ program, isEnough }: Course): boolean {
+  return program.ended() !== undefined || isEnough()
 }
 
 export function rests({ plan }: Course, { snapshot }: Seen, inTransaction = false): boolean {

@@ -5,7 +5,7 @@ import { deadlineIn, SWEEP_MS } from '../../lambda/postgres/gate.ts'
 import { type SweepResult, sweep } from '../../lambda/sweep.ts'
 import { groupBy } from '../group.ts'
 import { type Cut, countAtOnce, firstUse, identityOfUse, isChurn } from './comeback.ts'
-import { type Course, LOOK_EVERY_MS, rests, see, untilAtRest } from './course.ts'
+import { type Course, isOver, LOOK_EVERY_MS, rests, see, untilAtRest } from './course.ts'
 import { linesOf } from './output.ts'
 import { countSessions, endWords } from './words.ts'
 
@@ -31,7 +31,7 @@ export async function cutOnce(course: Course, name: string): Promise<Cut | strin
   const until = performance.now() + plan.patienceMs
   // It came when COMMAND was at rest, so it tells the most of what keeps the policy from its sessions.
   let first: SweepResult | undefined
-  while (seen && !program.ended()) {
+  while (seen && !isOver(course)) {
     program.output.mark()
     const swept = await reapOnce(course)
     first ??= swept
@@ -122,7 +122,7 @@ async function watchUntilBack(
   course: Course,
   { usedAfterMs, before, gone }: Blow,
 ): Promise<{ usedAtMs: number | null; opened: Session[] }> {
-  const { plan, program } = course
+  const { plan } = course
   const known = identities(before)
   const opened = new Map<string, Session>()
   let usedAtMs: number | null = null
@@ -130,7 +130,7 @@ async function watchUntilBack(
   let until = patientUntil
   for (;;) {
     // Before the look, so that the look sees what the process did last.
-    const hasEnded = program.ended() !== undefined
+    const isLast = isOver(course)
     const seen = await see(course)
     const added = seen.snapshot.sessions.filter((session) => !known.has(identityOf(session)))
     const counted = opened.size
@@ -141,8 +141,8 @@ async function watchUntilBack(
     // A pool may take its time to open the rest of its sessions.
     const isNews = isBack && (!wasBack || opened.size > counted)
     if (isNews) until = Math.min(patientUntil, performance.now() + plan.idleMs + LOOK_EVERY_MS)
-    const isOver = hasEnded || performance.now() > until
-    if (isOver || (isBack && rests(course, seen))) {
+    const isPast = isLast || performance.now() > until
+    if (isPast || (isBack && rests(course, seen))) {
       return { usedAtMs, opened: [...opened.values()] }
     }
     await pause(LOOK_EVERY_MS)
@@ -169,5 +169,6 @@ function nothingToEnd(swept: SweepResult): string {
 
 function endedBefore({ program }: Course, name: string): string {
   const end = program.ended()
+  if (end === undefined) return `enough was seen before ${name}`
   return `COMMAND ended by itself (${end ? endWords(end) : ''}) before ${name}`
 }

@@ -31,6 +31,8 @@ export type DrillOptions = Partial<Plan> & {
   show?: (line: string) => void
   /** Called with each step of the drill, as a text for people. */
   tell?: (text: string) => void
+  /** Asked at each look; the drill ends its waiting for COMMAND when the caller has seen enough of its output. */
+  isEnough?: () => boolean
 }
 
 export type DrillResult = Conclusion & {
@@ -69,7 +71,7 @@ export const DEFAULT_PLAN: Plan = {
  *   either.
  */
 export async function drill(options: DrillOptions): Promise<DrillResult> {
-  const { command, url, setup, show = ignore, tell = ignore } = options
+  const { command, url, setup, show = ignore, tell = ignore, isEnough = () => false } = options
   const plan: Plan = { ...DEFAULT_PLAN, ...given(options) }
   const { user, database } = options
   const drilled = readPolicy(options.policy ?? incident(), plan, url !== undefined)
@@ -85,7 +87,8 @@ export async function drill(options: DrillOptions): Promise<DrillResult> {
       cwd: options.cwd,
     })
     const libraries = new Set<string>()
-    const course = { plan, stage, program, drilled, libraries, recall: remembering(stage), tell }
+    const recall = remembering(stage)
+    const course = { plan, stage, program, drilled, libraries, recall, tell, isEnough }
     try {
       const played = await play(course)
       const dependencies = readDependencies(command, options.cwd ?? process.cwd())

@@ -60,7 +60,8 @@ export async function startProgram(
     end = { code, signal }
   })
   const closed = new Promise((resolve) => child.once('close', resolve))
-  const parts = () => (child.pid === undefined ? [] : partsOf(child.pid, mark))
+  const known = new Set<string>()
+  const parts = () => (child.pid === undefined ? [] : partsOf(child.pid, mark, known))
   const endNow = () => {
     for (const ms of ending(parts)) sleep(ms)
   }
@@ -122,26 +123,55 @@ function signalAll(targets: number[], signal: NodeJS.Signals): void {
   }
 }
 
+/** A process as Linux shows it. `id` is its pid and its start: a pid is used again. */
+type Process = { pid: number; parent: number; group: number; id: string }
+
 /**
  * The processes of COMMAND that still run, as targets of `process.kill`. On Linux, they are those in its
- * group, and those with its mark that left the group. Elsewhere, it is the group as a whole.
+ * group, those with its mark that left the group, and what these started: PHP-FPM leaves the group and writes its
+ * title over its environment. Elsewhere, it is the group as a whole.
+ * @param known what was found before, by `id`; it grows
  */
-function partsOf(group: number, mark: string): number[] {
+function partsOf(group: number, mark: string, known: Set<string>): number[] {
   if (!existsSync('/proc/self/stat')) return [-group].filter(isThere)
-  return readdirSync('/proc')
+  const running = readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
-    .filter((pid) => isPart(pid, group, mark))
-    .map(Number)
+    .flatMap((pid) => readProcess(pid) ?? [])
+  const parts = new Set<number>()
+  let added = running.filter(
+    (other) => other.group === group || known.has(other.id) || hasMark(other, mark),
+  )
+  while (added.length > 0) {
+    for (const { pid, id } of added) {
+      parts.add(pid)
+      known.add(id)
+    }
+    added = running.filter(({ pid, parent }) => parts.has(parent) && !parts.has(pid))
+  }
+  return [...parts]
 }
 
-function isPart(pid: string, group: number, mark: string): boolean {
+/** Undefined: it has ended, or ends just now. */
+function readProcess(pid: string): Process | undefined {
   try {
-    // The name of a program may contain spaces and parentheses.
-    const [, state, groupOf] =
-      /^.*\) (\S) \d+ (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The name of a program may contain spaces and parentheses. The 22nd field is the start.
+    const [state = '', parent, group, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     // A zombie has ended; only its parent has not taken note of it.
-    if (state === 'Z' || state === 'X') return false
-    if (Number(groupOf) === group) return true
+    if (state === 'Z' || state === 'X') return undefined
+    return {
+      pid: Number(pid),
+      parent: Number(parent),
+      group: Number(group),
+      id: `${pid}:${rest[16]}`,
+    }
+  } catch {
+    return undefined
+  }
+}
+
+function hasMark({ pid }: Process, mark: string): boolean {
+  try {
     return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(`${MARK}=${mark}`)
   } catch {
     // It ended meanwhile, or it belongs to another user, so it can't be COMMAND's.

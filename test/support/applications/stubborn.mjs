@@ -1,11 +1,13 @@
 // Uses its session once, and then is in the way of whoever wants to end it. Arguments:
 //   deaf      ignores SIGTERM, as do its children
-//   children  starts a child in its process group, and one that leaves it with a session and an environment of its own
+//   children  starts a child in its process group, one that leaves it with a session of its own, and one without its
+//             environment too
 //   flood     writes without end
 //   mute      closes its output
 //   hang      never lets another event happen
 import { spawn } from 'node:child_process'
 import { closeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import pg from 'pg'
 
 const ways = process.argv.slice(2)
@@ -18,9 +20,10 @@ if (is('deaf')) {
   })
 }
 if (is('children')) {
-  for (const detached of [false, true]) {
-    const deaf = is('deaf') ? "trap '' TERM; " : ''
-    spawn('sh', ['-c', `${deaf}while :; do sleep 1; done`], { detached, stdio: 'inherit' }).unref()
+  const deaf = is('deaf') ? "trap '' TERM; " : ''
+  const command = ['-c', `${deaf}while :; do sleep 1; done`]
+  for (const options of [{}, { detached: true }, { detached: true, env: {}, cwd: tmpdir() }]) {
+    spawn('/bin/sh', command, { stdio: 'inherit', ...options }).unref()
   }
 }
 const client = new pg.Client()

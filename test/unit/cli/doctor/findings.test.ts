@@ -205,7 +205,7 @@ describe('what a remedy reaches', () => {
   test('a policy counts all sessions of the role that it would end', () => {
     const all = texts([[...many(20, { application: 'a' }), ...many(12, { application: 'b' })]])
     const policy = all.find(({ kind }) => kind === 'policy')
-    expect(policy?.why).toContain('would end up to 32 sessions')
+    expect(policy?.why).toContain('would now end at most 32 sessions')
   })
 
   test('a timeout is set where it has an effect', () => {
