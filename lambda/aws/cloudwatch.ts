@@ -63,9 +63,13 @@ async function createClient(): Promise<CloudWatchClient> {
 
 /** The codes of errors that come before a request is sent. */
 const UNSENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'])
+/** In the codes for a certificate that was not accepted. Then no request is sent. */
+const OF_CERTIFICATE = /CERT|SIGNATURE|ISSUER/
 
 /** Whether a failed request may have reached CloudWatch: it was sent, or may have been, and not refused. */
 function mayHaveArrived(error: unknown): boolean {
+  // One error for each address of the host. It has a code, but no syscall of its own.
+  if (error instanceof AggregateError) return error.errors.some(mayHaveArrived)
   const { $response, name, code, syscall } = error as {
     $response?: { statusCode: number }
     name?: string
@@ -75,5 +79,5 @@ function mayHaveArrived(error: unknown): boolean {
   if ($response) return $response.statusCode < 400
   // For a connection that takes too long, the SDK's error has this name and no code.
   if (code === undefined) return name !== 'TimeoutError'
-  return syscall !== 'connect' && !UNSENT.has(code)
+  return syscall !== 'connect' && !UNSENT.has(code) && !OF_CERTIFICATE.test(code)
 }

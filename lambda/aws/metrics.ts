@@ -33,7 +33,7 @@ async function put(measurements: Measurement[], { namespace, target }: Destinati
   } catch (error) {
     const problem =
       error instanceof Unanswered
-        ? 'were sent to CloudWatch, which did not answer. It may have taken them, so they were not sent again:'
+        ? 'got no answer from CloudWatch. It may have taken them, so they were not sent again:'
         : 'could not be put into CloudWatch:'
     throw new SlotkeeperError(
       'publish',

@@ -116,8 +116,8 @@ function findUse(
   if (now.state === then.state && now.stateChange === then.stateChange) return undefined
   const since = Number(then.stateChange)
   const most = now.stateChange === null ? atMs / 1000 - since : Number(now.stateChange) - since
-  // A session that is active now has run since its state changed. Any other one ran at some time before that.
-  const least = now.state === 'active' ? most : Math.min(seenMs / 1000 - since, most)
+  // It may have been used several times since it was last seen unchanged.
+  const least = Math.min(seenMs / 1000 - since, most)
   return { pid: now.pid, ...poolFields(now), rule, idleSeconds: [tenths(least), tenths(most)] }
 }
 

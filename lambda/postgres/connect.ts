@@ -29,8 +29,8 @@ export type Link = {
    */
   query(sql: string, timeoutMs: number): Promise<Rows[]>
   /**
-   * Runs single statements in one message, as `query` does. The session keeps them prepared, so the server parses
-   * and plans each of them once. Use it for the statements of every minute.
+   * Runs single statements in one message, as `query` does. From the second call on, the session keeps them prepared, so
+   * the server parses and plans each of them once. Use it for the statements of every minute.
    */
   run(statements: readonly string[], timeoutMs: number): Promise<Rows[]>
   /** False once the connection is lost or a statement got no answer. */
@@ -172,10 +172,13 @@ export async function connect(
 /** Returns the `run` of a link. */
 function createRunner(query: Link['query']): Link['run'] {
   const prepared = new Map<string, string>()
-  let attempts = 0
+  let attempts = -1
   return async (statements, timeoutMs) => {
-    // A statement stays prepared even if the message fails after it. So each attempt has names of its own.
     attempts += 1
+    // Until the first answer shows whose session this is, a pooler may be there. What is prepared would stay in a
+    // session of its pool.
+    if (attempts === 0) return query(statements.join('; '), timeoutMs)
+    // A statement stays prepared even if the message fails after it. So each attempt has names of its own.
     const names = statements.map(
       (sql, index) => prepared.get(sql) ?? `slotkeeper_${attempts}_${index}`,
     )

@@ -40,7 +40,9 @@ const SLOTS = 'array(select s.active_pid from pg_replication_slots s)'
  *   comes last, so only microseconds pass between it and the signal.
  * - The look that is used again: a look reads the entry of every possible connection, so with a look for each victim
  *   the time would grow with the square of the sessions. A young look serves the next victim too. The limit between look
- *   and signal stays the same, and if the look does not lead to a signal, a new one decides.
+ *   and signal stays the same. If such a look does not lead to a signal or a refusal, a new one decides. A session that is
+ *   `active` gets a look of its own, because nothing else shows that its query has ended. If the clock is set back, no look
+ *   is young.
  * - The repeated check: if this process lost the processor in the middle of a check, the session could run a
  *   whole transaction meanwhile.
  * - The block with EXCEPTION: without it, one refusal (42501) would end the whole loop.
@@ -87,7 +89,8 @@ begin
     patience := check_time;
     while outcome is null and clock_timestamp() < stop_at loop
       begin
-        is_reused := clock_timestamp() < looked_at + check_time / 2;
+        is_reused := victim.state <> 'active'
+          and clock_timestamp() between looked_at and looked_at + check_time / 2;
         if not is_reused then
           looked_at := clock_timestamp();
           perform pg_stat_clear_snapshot();
@@ -110,7 +113,7 @@ begin
                   )
                 end is distinct from 'ClientRead'
               then 'changed'
-            when clock_timestamp() > looked_at + patience then 'interrupted'
+            when clock_timestamp() not between looked_at and looked_at + patience then 'interrupted'
             when case victim.action
                 when 'cancel' then pg_cancel_backend(a.pid)
                 else pg_terminate_backend(a.pid)

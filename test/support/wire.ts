@@ -91,11 +91,8 @@ export const result = (cells: Cell[]) =>
     cells.map(([column]) => column),
     [cells.map(([, cell]) => cell)],
   )
-/** To the two statements of a snapshot, which a session prepares first. */
-export const snapshotOf = (...results: Buffer[]) => {
-  const prepared = message('C', zero('PREPARE'))
-  return Buffer.concat([prepared, prepared, ...results, READY])
-}
+/** To the two statements of a snapshot. */
+export const snapshotOf = (...results: Buffer[]) => Buffer.concat([...results, READY])
 export const SNAPSHOT = snapshotOf(result(HEAD), result(SESSION))
 export const answerOf = (outcomes: string | null) =>
   Buffer.concat([

@@ -1,3 +1,7 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { EXAMPLE_KEYS, startAws } from '../../../stand-ins/aws.ts'
 import { startProxy } from '../../../stand-ins/proxy.ts'
@@ -7,6 +11,26 @@ const aws = await startAws({})
 const cloudWatch = await startFaultyAws(aws.url)
 const network = await startProxy({ host: '127.0.0.1', port: Number(new URL(cloudWatch.url).port) })
 afterAll(() => Promise.all([network, cloudWatch, aws].map((part) => part.close())))
+
+/** A certificate for `localhost` that no authority vouches for. */
+function selfSigned(): { cert: Buffer; key: Buffer } {
+  const folder = mkdtempSync(join(tmpdir(), 'slotkeeper-aws-'))
+  const subject = '-subj /CN=localhost -addext subjectAltName=DNS:localhost'
+  const files = '-keyout aws.key -out aws.crt'
+  try {
+    execFileSync(
+      'openssl',
+      `req -x509 -newkey rsa:2048 -nodes -days 2 ${subject} ${files}`.split(' '),
+      { cwd: folder, stdio: 'pipe' },
+    )
+    return {
+      cert: readFileSync(join(folder, 'aws.crt')),
+      key: readFileSync(join(folder, 'aws.key')),
+    }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
 
 /** A process that has put nothing yet. */
 let started: typeof import('../../../lambda/aws/cloudwatch.ts')
@@ -66,6 +90,16 @@ test.each<[string, AwsFault, string[]]>([
     await put('next')
     expect(taken()).toEqual([...arrived, 'next'])
   }
+})
+
+test('a request is no unanswered one if the connection was never trusted', async () => {
+  const tls = await startAws({}, selfSigned())
+  Object.assign(process.env, { AWS_ENDPOINT_URL: tls.url })
+  const failure = await put('never sent').catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: expect.stringMatching(/SIGNATURE|CERT|ISSUER/) })
+  expect(failure).not.toBeInstanceOf(started.Unanswered)
+  expect(tls.puts).toEqual([])
+  await tls.close()
 })
 
 test('a connection that the network forgot loses one request, and no later one is kept', async () => {

@@ -13,11 +13,15 @@ test.each(['client', 'walsender'] as const)(
   'over a %s connection, each statement of a snapshot is prepared once',
   async (entry) => {
     const link = await connect(db.credentials(reaper), false, entry, MS)
+    await takeSnapshot(link, MS)
+    const [[atFirst]] = (await link.query(COUNT_PREPARED, MS)) as [[{ prepared: number }]]
     const first = await takeSnapshot(link, MS)
     const [[before]] = (await link.query(COUNT_PREPARED, MS)) as [[{ prepared: number }]]
     const opened = await db.open(reaper, 'opened later')
     const second = await takeSnapshot(link, MS)
     const [[after]] = (await link.query(COUNT_PREPARED, MS)) as [[{ prepared: number }]]
+    // Until the first answer, a pooler may be there.
+    expect(atFirst.prepared).toBe(0)
     expect(before.prepared).toBeGreaterThan(0)
     expect(after).toEqual(before)
     // What is prepared is the statement, not its answer.
@@ -31,6 +35,7 @@ test.each(['client', 'walsender'] as const)(
 test('a statement that failed can run again over the same connection', async () => {
   const link = await db.link(reaper)
   const divide = ["select 1 / current_setting('test.by')::int as quotient"]
+  await link.run([COUNT_PREPARED], MS)
   await link.query("set test.by to '0'", MS)
   await expect(link.run(divide, MS)).rejects.toMatchObject({ cause: { code: '22012' } })
   await expect(link.run(divide, MS)).rejects.toMatchObject({ cause: { code: '22012' } })

@@ -119,6 +119,34 @@ test('looks again at a session if it waited since its last look', async () => {
   expect(third.isAlive()).toBe(true)
 })
 
+test('looks again at a session after the clock was set back', async () => {
+  await warmUp()
+  await db.admin.query(`
+    set allow_system_table_mods = on;
+    create table clock as select interval '0' as behind;
+    grant select on clock to public;
+    alter function pg_catalog.clock_timestamp() rename to true_clock_timestamp;
+    create function pg_catalog.clock_timestamp() returns timestamptz volatile language plpgsql as
+      'begin return pg_catalog.true_clock_timestamp() - (select behind from public.clock); end'`)
+  try {
+    const victims = await openInOrder([app, other, app])
+    const [first, second, third] = victims as [OtherSession, OtherSession, OtherSession]
+    const report = await whileSignalling(victims, async () => {
+      await third.client.query('begin; select 1')
+      await db.admin.query("update clock set behind = '1 hour'")
+    })
+    expect(report.reaped.map(({ pid }) => pid)).toEqual([first.pid, second.pid])
+    expect(report).toMatchObject({ refused: [], spared: { changed: 1 } })
+    expect(third.isAlive()).toBe(true)
+  } finally {
+    await db.admin.query(`
+      drop function pg_catalog.clock_timestamp();
+      alter function pg_catalog.true_clock_timestamp() rename to clock_timestamp;
+      drop table clock;
+      reset allow_system_table_mods`)
+  }
+})
+
 test('signals no session when the deadline leaves no time to reap', async () => {
   await run()
   const victims = await open(3)

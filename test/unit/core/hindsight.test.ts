@@ -45,7 +45,7 @@ describe('a session that the policy would have ended', () => {
     ['is as it was', idle, undefined],
     ['is gone', undefined, undefined],
     ['is another one with its pid', { ...since(at, one), backendStart: `${at}.000000` }, undefined],
-    ['runs a query', since(NOON_S + 690, one, 'active'), [690, 690]],
+    ['runs a query, perhaps not its first', since(NOON_S + 690, one, 'active'), [660, 690]],
     ['ran a query between two sweeps', since(NOON_S + 690, one), [660, 690]],
     ['stands in a transaction', since(NOON_S + 700.25, one, 'idle in transaction'), [660, 700.3]],
     [
