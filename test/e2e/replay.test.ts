@@ -1,3 +1,4 @@
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -55,10 +56,12 @@ describe('a recording', () => {
     ])
   })
 
-  test('from a file that is compressed, or has the line ends of Windows', async () => {
+  test('from a file that is compressed, or has the line ends and the mark of Windows', async () => {
     const packed = file('hour.jsonl.gz', gzipSync(lines.join('\n')))
-    const windows = file('windows.jsonl', `${lines.join('\r\n')}\r\n`)
-    for (const name of [packed, windows]) {
+    const renamed = file('packed', gzipSync(lines.join('\n')))
+    const misnamed = file('plain.jsonl.gz', lines.join('\n'))
+    const windows = file('windows.jsonl', `\ufeff${lines.join('\r\n')}\r\n`)
+    for (const name of [packed, renamed, misnamed, windows]) {
       const { code, out } = await runBuilt(['replay', name, '--policy', hasty, '--json'])
       expect(code).toBe(0)
       expect(report(out)).toMatchObject(expected)
@@ -76,6 +79,18 @@ describe('a recording', () => {
     })
     expect(divided).toEqual(whole)
     expect(piped).toEqual(whole)
+  })
+
+  test('from several pipes, which can be read only once', async () => {
+    const [early, late] = [lines.slice(0, 30), lines.slice(30)].map((part, index) => {
+      const name = file(`piped-${index}`, part.join('\n'))
+      execFileSync('mkfifo', [`${name}.pipe`])
+      // The shell opens the pipe only when it has a reader.
+      spawn('sh', ['-c', 'exec cat "$0" > "$0.pipe"', name], { stdio: 'ignore' })
+      return `${name}.pipe`
+    }) as [string, string]
+    const whole = await runBuilt(['replay', recording, '--policy', hasty, '--json'])
+    expect(await runBuilt(['replay', late, early, '--policy', hasty, '--json'])).toEqual(whole)
   })
 
   test('is shown for people: regrets first, both policies, each pool, and what it does not show', async () => {
