@@ -17,7 +17,7 @@ export function recordCommand(): Command {
       `
 Examples:
   slotkeeper record --for 1h --out monday.jsonl --url postgres://slotkeeper:PASSWORD@HOST:5432/postgres
-  slotkeeper record --every 1m --out - | gzip > week.jsonl.gz`,
+  slotkeeper record --for 7d --every 1m --out - | gzip > week.jsonl.gz`,
     )
     .action(async (options: RecordOptions) => {
       const { record } = await import('./record.ts')

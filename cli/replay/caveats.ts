@@ -4,8 +4,13 @@ import { instant } from './rounding.ts'
 
 const DAY_SECONDS = 86_400
 
+/** Less than the minute between two sweeps of the function, which is not exact. */
+const SWEEP_SECONDS = 50
+
 /** What a recording has, or lacks, that its reader must know. */
 export type Facts = {
+  /** How many are replayed. */
+  policies: number
   snapshots: number
   seconds: number
   cadence: Cadence
@@ -17,7 +22,7 @@ export type Facts = {
 
 /** What the recording can't know, in sentences for people, the most particular first. */
 export function caveats(facts: Facts): string[] {
-  const { snapshots, seconds, cadence, reapedWhileRecording, withoutHolders } = facts
+  const { policies, snapshots, seconds, cadence, reapedWhileRecording, withoutHolders } = facts
   const { usual, missing } = cadence
   return [
     ...(missing
@@ -38,6 +43,11 @@ export function caveats(facts: Facts): string[] {
     ...(seconds < DAY_SECONDS
       ? [
           `The recording is ${age(seconds)} long. What comes back once a day or once a week is not in it.`,
+        ]
+      : []),
+    ...(policies > 0 && usual > 0 && usual < SWEEP_SECONDS
+      ? [
+          `The replay sweeps at each snapshot, so each ${interval(usual)}. The function sweeps once a minute: it ends sessions later, and with a budget or \`keep\` other ones.`,
         ]
       : []),
     `Between two snapshots${usual > 0 ? ` (${interval(usual)} apart)` : ''} nothing is known: a shorter gap is not seen, nor a session that was used once more and then closed.`,

@@ -9,7 +9,10 @@ export function replayCommand(): Command {
     .description(
       'Replays policies over a recording. Shows which sessions each policy would have ended, and which of these were used again later. Shows for each pool which idle time is safe. Needs no server.',
     )
-    .argument('[files...]', 'recordings (.gz is decompressed), in any order; - is standard input')
+    .argument(
+      '[files...]',
+      'recordings, also compressed by gzip, in any order; - is standard input',
+    )
     .option('--log-group <name>', 'read what the function recorded in its CloudWatch log group')
     .option('--since <duration>', 'with --log-group: how far back (default: 7d)')
     .option('--target <name>', 'the only target to replay, if the recording has several')

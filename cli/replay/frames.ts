@@ -3,7 +3,7 @@ import { createFrameReader, type FrameReader } from '../../lambda/core/recording
 import { brief } from '../../lambda/core/schema.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
 import { instant } from './rounding.ts'
-import type { Source, Where } from './sources.ts'
+import type { Line, Source, Where } from './sources.ts'
 
 type Located = { frame: Frame; where: Where }
 
@@ -36,25 +36,48 @@ async function* framesOf(sources: Source[]): AsyncGenerator<Located> {
 }
 
 async function* framesIn(source: Source, reader: FrameReader): AsyncGenerator<Located> {
-  for await (const { text, where } of source.lines()) {
-    if (text === '') continue
-    const read = reader.read(text)
-    if (!read.ok) throw bad(where(), read.problems.join('; '))
-    if (read.value) yield { frame: read.value, where }
+  for await (const line of source.lines()) {
+    const frame = readLine(line, reader)
+    if (frame) yield { frame, where: line.where }
   }
+}
+
+/** Undefined for an empty line, and for a part of a frame whose other parts are still to come. */
+function readLine({ text, where }: Line, reader: FrameReader): Frame | undefined {
+  if (text === '') return undefined
+  const read = reader.read(text)
+  if (!read.ok) throw bad(where(), read.problems.join('; '))
+  return read.value
 }
 
 /** The sources by the time of their first whole frame. */
 async function inOrder(sources: Source[]): Promise<Source[]> {
   if (sources.length < 2) return sources
-  const timed: { source: Source; atMs: number }[] = []
-  for (const source of sources) timed.push({ source, atMs: await firstTime(source) })
-  return timed.sort((a, b) => a.atMs - b.atMs).map(({ source }) => source)
+  const begun: { source: Source; atMs: number }[] = []
+  for (const source of sources) begun.push(await begin(source))
+  return begun.sort((a, b) => a.atMs - b.atMs).map(({ source }) => source)
 }
 
-async function firstTime(source: Source): Promise<number> {
-  for await (const { frame } of framesIn(source, createFrameReader())) return frame.snapshot.atMs
+/** Finds the time of a source's first whole frame. */
+async function begin(source: Source): Promise<{ source: Source; atMs: number }> {
+  const lines = source.lines()
+  const reader = createFrameReader()
+  const read: Line[] = []
+  for (let next = await lines.next(); !next.done; next = await lines.next()) {
+    read.push(next.value)
+    const frame = readLine(next.value, reader)
+    if (frame === undefined) continue
+    const { atMs } = frame.snapshot
+    if (source.once) return { atMs, source: { ...source, lines: () => resumed(read, lines) } }
+    await lines.return(undefined)
+    return { atMs, source }
+  }
   throw bad(source.name, 'expected a recording with at least one whole snapshot, found none')
+}
+
+async function* resumed(read: Line[], rest: AsyncGenerator<Line>): AsyncGenerator<Line> {
+  yield* read
+  yield* rest
 }
 
 function check(last: Located, { frame, where }: Located): void {

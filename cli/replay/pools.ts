@@ -151,15 +151,15 @@ export function concludePool(
   const longest = greatest(history.cameBack, (interval, least) =>
     isBroken(interval) ? least + usual : least + interval,
   )
-  const safe = roundUp(longest ?? usual)
-  const step = LADDER.indexOf(safe)
-  // Beyond the last step nothing was counted apart, so nothing is promised.
+  const safe = snapshots > 1 ? roundUp(longest ?? usual) : null
+  const step = safe === null ? -1 : LADDER.indexOf(safe)
+  // Without a safe age, or beyond the last step where nothing was counted apart, nothing is promised.
   const freed = (values: BySteps) => (step < 0 ? 0 : sum(values, step))
   const used = greatest(history.peakUsed, (interval, most) => (isBroken(interval) ? 0 : most))
   return {
     ...pool,
     longestGapThatCameBackSeconds: longest === undefined ? null : tenthUp(longest),
-    safeOlderThan: asDuration(safe),
+    safeOlderThan: safe === null ? null : asDuration(safe),
     safeOlderThanSeconds: safe,
     peakBusy,
     meanBusy: hundredth(totalBusy / snapshots),

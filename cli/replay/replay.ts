@@ -91,7 +91,14 @@ export function createReplayer(policies: NamedPolicy[]): Replayer {
       const cadence = intervals.end()
       const { target, snapshot } = first
       const seconds = (last.snapshot.atMs - snapshot.atMs) / 1000
-      const facts = { snapshots, seconds, cadence, reapedWhileRecording, withoutHolders }
+      const facts = {
+        policies: policies.length,
+        snapshots,
+        seconds,
+        cadence,
+        reapedWhileRecording,
+        withoutHolders,
+      }
       const concluded = pools
         .all()
         .map((history) => ({ history, pool: concludePool(history, cadence, snapshots) }))

@@ -103,9 +103,12 @@ export type PoolResult = Pool & {
    * longer than the time between two snapshots.
    */
   longestGapThatCameBackSeconds: number | null
-  /** The smallest duration, rounded up, with which a rule for idle sessions has no regret here. */
-  safeOlderThan: string
-  safeOlderThanSeconds: number
+  /**
+   * The smallest duration, rounded up, with which a rule for idle sessions has no regret here. NULL for a recording
+   * of one snapshot: it shows of no session whether it came back.
+   */
+  safeOlderThan: string | null
+  safeOlderThanSeconds: number | null
   /** Sessions that do not wait for their next transaction: at one snapshot, the most and the mean of all snapshots. */
   peakBusy: number
   meanBusy: number

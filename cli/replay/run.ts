@@ -100,6 +100,11 @@ async function writePage(replay: Replay, page: PageFile, out = ''): Promise<void
 
 /** The policy alone goes to standard output, so that it can be redirected into a file. */
 function printSuggestion(replay: Replay): void {
+  if (replay.report.snapshots < 2) {
+    throw usage(
+      'there is no policy to suggest: one snapshot shows of no session whether it came back; expected a longer recording',
+    )
+  }
   const { policy, leftOut } = suggest(replay)
   for (const pool of leftOut) warn(`no rule for ${pool}`)
   if (policy === undefined) {

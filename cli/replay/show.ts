@@ -11,6 +11,7 @@ import type {
   PoolResult,
   ReplayReport,
 } from './result.ts'
+import { ageUp } from './rounding.ts'
 
 /** So many lines of each list. `--json` has all of them. */
 const MOST_LINES = 8
@@ -35,7 +36,7 @@ function showHeadline({ target, from, to, snapshots, everySeconds, gaps, policie
     `${printable(target)}, ${minute(from)} to ${minute(to)} UTC: ${counted(snapshots, 'snapshot')}${apart}, ${counted(gaps, 'idle gap')}`,
     ...policies.map((policy) => {
       const { name, wouldReap, regretted, undecided } = policy
-      const verdict = `${printable(name)} would have ended ${counted(wouldReap, 'session')}: ${regretted} used again later (regretted), ${undecided} undecided, ${wouldReap - regretted - undecided} never used again`
+      const verdict = `${printable(name)} would have ended ${counted(wouldReap, 'session')}: ${grouped(regretted)} used again later (regretted), ${grouped(undecided)} undecided, ${grouped(wouldReap - regretted - undecided)} never used again`
       return paint(['bold', regretted > 0 ? 'red' : 'green'], verdict)
     }),
     ...(policies.length === 0
@@ -83,7 +84,7 @@ function showRegrets({ name, regrets, regretted }: PolicyResult): string[] {
           String(pid),
           rule,
           second(at),
-          `${interval(least)} to ${interval(most)}`,
+          `${interval(least)} to ${atMost(most)}`,
           ...poolCells(pool),
         ]),
     ),
@@ -131,7 +132,7 @@ function showDifference(
     '',
     paint(
       'bold',
-      `Both would have ended ${both}; only ${names[0]} ${onlyFirst}; only ${names[1]} ${onlySecond}`,
+      `Both would have ended ${grouped(both)}; only ${names[0]} ${grouped(onlyFirst)}; only ${names[1]} ${grouped(onlySecond)}`,
     ),
     ...(rows.length === 0
       ? []
@@ -182,8 +183,8 @@ function showPools(pools: PoolResult[]): string[] {
           String(pool.meanBusy),
           pool.longestGapThatCameBackSeconds === null
             ? 'none seen'
-            : interval(pool.longestGapThatCameBackSeconds),
-          pool.safeOlderThan,
+            : atMost(pool.longestGapThatCameBackSeconds),
+          pool.safeOlderThan ?? 'not known',
           String(pool.frees.mean),
           String(pool.frees.atPeak),
           ...poolCells(pool),
@@ -210,5 +211,7 @@ const minute = (iso: string) => iso.slice(0, 16).replace('T', ' ')
 const second = (iso: string) => iso.slice(0, 19).replace('T', ' ')
 const hourName = (hour: number) => `${String(hour).padStart(2, '0')}h`
 const interval = (seconds: number) => (seconds < 10 ? `${seconds} s` : age(seconds))
+const atMost = (seconds: number) => (seconds < 10 ? `${seconds} s` : ageUp(seconds))
+const grouped = (count: number) => count.toLocaleString('en-US')
 const counted = (count: number, what: string) =>
-  `${count.toLocaleString('en-US')} ${what}${count === 1 ? '' : 's'}`
+  `${grouped(count)} ${what}${count === 1 ? '' : 's'}`

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { createReadStream, statSync } from 'node:fs'
 import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { messageOf, SlotkeeperError } from '../../lambda/errors.ts'
@@ -8,29 +8,52 @@ export type Line = { text: string; where: Where }
 
 export type Where = () => string
 
-/** Where the lines of a recording come from. Each call reads them from the beginning. */
-export type Source = { name: string; lines(): AsyncGenerator<Line> }
+/** Where the lines of a recording come from. Each call reads them from the beginning, if they can be read again. */
+export type Source = {
+  name: string
+  /** It can't be read again, because it is a pipe. */
+  once?: boolean
+  lines(): AsyncGenerator<Line>
+}
 
 /** Far more than a line of a recording has: `MOST_LINE_BYTES` is 60,000. */
 const MOST_CHARACTERS = 16 * 2 ** 20
 
 const CHUNK_BYTES = 2 ** 20
 
-/** A file. If its name ends in `.gz`, it is decompressed. */
+/** The first byte of what gzip makes (RFC 1952, 2.3.1). No text begins with it. */
+const GZIP = 0x1f
+
+/** A file, or a named pipe such as the shell's `<(zcat FILE)`. */
 export function fileSource(name: string): Source {
-  return { name, lines: () => linesOf(name, open(name)) }
+  return {
+    name,
+    once: statSync(name, { throwIfNoEntry: false })?.isFile() === false,
+    lines: () => linesOf(name, createReadStream(name, { highWaterMark: CHUNK_BYTES })),
+  }
 }
 
-/** Standard input. It can be read once. */
+/** Standard input. */
 export function inputSource(input: Readable): Source {
-  return { name: 'standard input', lines: () => linesOf('standard input', input) }
+  return { name: 'standard input', once: true, lines: () => linesOf('standard input', input) }
 }
 
-function open(name: string): Readable {
-  const file = createReadStream(name, { highWaterMark: CHUNK_BYTES })
-  if (!name.endsWith('.gz')) return file
-  // The consumer of the last stream gets the error of each of them.
-  return pipeline(file, createGunzip({ chunkSize: CHUNK_BYTES }), () => undefined)
+/** What a stream holds, decompressed if it was compressed. Its name does not tell: it may be a pipe. */
+async function* contentOf(stream: Readable): AsyncGenerator<Buffer> {
+  const chunks = stream[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>
+  try {
+    const { value: first = Buffer.alloc(0) } = (await chunks.next()) as { value?: Buffer }
+    const all = async function* () {
+      yield first
+      yield* chunks
+    }
+    if (first[0] !== GZIP) yield* all()
+    // The consumer of the last stream gets the error of each of them.
+    else yield* pipeline(all, createGunzip({ chunkSize: CHUNK_BYTES }), () => undefined)
+  } finally {
+    // A stream that stays open would keep the process alive.
+    stream.destroy()
+  }
 }
 
 async function* linesOf(name: string, stream: Readable): AsyncGenerator<Line> {
@@ -45,8 +68,10 @@ async function* linesOf(name: string, stream: Readable): AsyncGenerator<Line> {
   }
   let rest = ''
   try {
-    for await (const chunk of stream.setEncoding('utf8')) {
-      const texts = (rest + chunk).split('\n')
+    // It also takes away the byte order mark that some programs write.
+    const decoder = new TextDecoder()
+    for await (const chunk of contentOf(stream)) {
+      const texts = (rest + decoder.decode(chunk, { stream: true })).split('\n')
       rest = texts.pop() ?? ''
       for (const text of texts) yield line(text)
       if (rest.length > MOST_CHARACTERS) break

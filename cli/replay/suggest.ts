@@ -1,9 +1,10 @@
 import { compileMatch, type Match } from '../../lambda/core/match.ts'
+import { type Parsed, parsed, refused } from '../../lambda/core/parsed.ts'
 import { parsePolicy, type WrittenPolicy } from '../../lambda/core/policy.ts'
 import type { Session } from '../../lambda/core/session.ts'
-import { age } from '../show.ts'
 import { asDuration } from './ladder.ts'
 import type { Histogram, PoolResult, Replay, ReplayReport } from './result.ts'
+import { ageUp } from './rounding.ts'
 
 type WrittenRule = WrittenPolicy['rules'][number]
 
@@ -29,14 +30,15 @@ export function suggest({ report, pictures: { histograms } }: Replay): Suggestio
   const leftOut: string[] = []
   const rules: WrittenRule[] = []
   for (const match of matchesFor(pools.filter(({ frees }) => frees.mean > 0))) {
-    const name = uniqueName(match, rules)
-    const problems = problemsOf({ name, match, state: 'idle', olderThan: '1m' })
-    const selected = problems.length > 0 ? [] : select(pools, match, report.server.version)
-    if (selected.length === 0) {
-      leftOut.push([`${nameOf(match)}: no policy can name it`, ...problems].join('; '))
+    const named = nameable(match, pools, report.server.version)
+    if (!named.ok) {
+      leftOut.push([`${nameOf(match)}: no policy can name it`, ...named.problems].join('; '))
       continue
     }
-    const rule = ruleFor(name, match, selected, histograms.edges)
+    const { selected } = named.value
+    const key = JSON.stringify(named.value.match)
+    if (rules.some((rule) => JSON.stringify(rule.match) === key)) continue
+    const rule = ruleFor(uniqueName(match, rules), named.value.match, selected, histograms.edges)
     if (rule !== undefined) rules.push(rule)
   }
   const users = [...new Set(rules.flatMap(({ match }) => match?.users ?? []))]
@@ -54,13 +56,47 @@ function matchesFor(pools: Pool[]): Match[] {
       ? []
       : [
           {
-            users: [user],
-            ...(database !== null && { databases: [database] }),
-            ...(application !== '' && { applications: [application] }),
+            users: [narrow(user)],
+            ...(database !== null && { databases: [narrow(database)] }),
+            ...(application !== '' && { applications: [narrow(application)] }),
           },
         ],
   )
   return [...new Map(matches.map((match) => [JSON.stringify(match), match])).values()]
+}
+
+/** A client can name itself `*`. Its rule must not be for all others too. */
+const narrow = (name: string) => name.replaceAll('*', '?')
+
+/**
+ * The match, and the pools that it selects. If the policy's reader does not take a name as it is, or reads it as
+ * another one, the name gets `?` in place of its unusual characters. Problems say why even that selects no pool.
+ */
+function nameable(
+  match: Match,
+  pools: Pool[],
+  serverVersion: number,
+): Parsed<{ match: Match; selected: Pool[] }> {
+  const { applications, ...others } = match
+  let problems: string[] = []
+  // Any client chooses its application name; the names of roles and databases are seldom unusual.
+  for (const attempt of [match, { ...others, ...wild({ applications }) }, wild(match)]) {
+    problems = problemsOf({ name: 'a', match: attempt, state: 'idle', olderThan: '1m' })
+    const selected = problems.length > 0 ? [] : select(pools, attempt, serverVersion)
+    if (selected.length > 0) return parsed({ match: attempt, selected })
+  }
+  return refused(...problems)
+}
+
+const UNUSUAL = /[^\w .:/@-]/gu
+
+function wild(match: Match): Match {
+  return Object.fromEntries(
+    Object.entries(match).map(([field, names]) => [
+      field,
+      names?.map((name) => name.replace(UNUSUAL, '?')),
+    ]),
+  )
 }
 
 function select(pools: Pool[], match: Match, serverVersion: number): Pool[] {
@@ -76,7 +112,9 @@ function ruleFor(
   selected: Pool[],
   edges: readonly number[],
 ): WrittenRule | undefined {
-  const seconds = Math.max(...selected.map((pool) => pool.safeOlderThanSeconds))
+  const seconds = Math.max(
+    ...selected.map(({ safeOlderThanSeconds }) => safeOlderThanSeconds ?? Number.POSITIVE_INFINITY),
+  )
   const cameBack = selected.reduce((sum, { gaps }) => sum + gaps.used, 0)
   const longest = Math.max(...selected.map((pool) => pool.longestGapThatCameBackSeconds ?? 0))
   const reaps = selected.reduce(
@@ -87,7 +125,7 @@ function ruleFor(
   const evidence =
     cameBack === 0
       ? 'no session was seen to come back, so it is the time between two snapshots'
-      : `the longest of ${counted(cameBack, 'gap')} that came back took at most ${age(Math.ceil(longest))}`
+      : `the longest of ${counted(cameBack, 'gap')} that came back took at most ${ageUp(longest)}`
   return {
     name,
     match,
@@ -124,5 +162,5 @@ const nameOf = ({ users, databases, applications }: Match) =>
   `${users}@${databases ?? ''}, application ${applications ?? '(none)'}`
 
 function describe({ target, from, to, snapshots, everySeconds }: ReplayReport): string {
-  return `Made from a recording of ${target}, ${from} to ${to}: ${snapshots} snapshots, ${everySeconds} s apart. Each olderThan is the longest time after which a session was used again, rounded up. What is rarer than this recording is long is not in it.`
+  return `Made from a recording of ${target}, ${from} to ${to}: ${counted(snapshots, 'snapshot')}, ${everySeconds} s apart. Each olderThan is the longest time after which a session was used again, rounded up. What is rarer than this recording is long is not in it.`
 }

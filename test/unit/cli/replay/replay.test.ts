@@ -233,6 +233,16 @@ describe('what each pool needs', () => {
     expect(result).toMatchObject({ longestGapThatCameBackSeconds: null, safeOlderThan: '1m' })
   })
 
+  test('one snapshot: no age is known to be safe', () => {
+    const [result] = pools([frameAt(60, [{ pid: 2, opens: -9_000 }])])
+    expect(result).toMatchObject({
+      longestGapThatCameBackSeconds: null,
+      safeOlderThan: null,
+      safeOlderThanSeconds: null,
+      frees: { mean: 0, atPeak: 0 },
+    })
+  })
+
   test('a pool is as large as the sessions that were used between two snapshots, at most', () => {
     const scripts: Script[] = [2, 3, 4].map((pid) => ({
       pid,
@@ -355,6 +365,16 @@ test('reaps are counted by rule, pool and hour', () => {
     { hour: 0, wouldReap: 2, regretted: 1, undecided: 1 },
     { hour: 1, wouldReap: 1, regretted: 0, undecided: 1 },
   ])
+})
+
+test.each([
+  [5, 1, true],
+  [60, 1, false],
+  [5, 0, false],
+])('snapshots each %i s, %i policies: told that sweeps are rarer: %s', (every, count, isTold) => {
+  const policies = Array<PolicyInput>(count).fill(idleFor('1m'))
+  const { caveats } = replay(frames(every, 300, [{ pid: 2, opens: 0 }]), ...policies).report
+  expect(caveats.join().includes('The function sweeps once a minute')).toBe(isTold)
 })
 
 test('snapshots without a look at the locks are told', () => {
