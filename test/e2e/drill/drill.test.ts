@@ -135,3 +135,20 @@ test('an application under a load of its own is cut although it never rests', as
   expect(result.cuts).toHaveLength(1)
   expect(result.cuts[0]?.ended).toBeGreaterThan(0)
 })
+
+test('a drill ends its waiting when its caller has seen enough', async () => {
+  let isCut = false
+  const result = await drillFast(application('asks-once'), {
+    times: 2,
+    patienceMs: 3_600_000,
+    tell: (text) => {
+      isCut ||= text.startsWith('cut 1 of 2: ended')
+    },
+    isEnough: () => isCut,
+  })
+  expect(result).toMatchObject({
+    survived: false,
+    cuts: [{ ended: 1, cameBackMs: null }],
+    stoppedBecause: 'enough was seen before cut 2 of 2',
+  })
+})

@@ -6,8 +6,8 @@ const wellCourse = { rounds: [round(true, true)], failing: 0, died: false, error
 
 test.each([
   ['not noticed', {}],
-  ['an error, then well', { rounds: [round(false, true), round(true, true)] }],
-  ['an error, then well', { rounds: [round(true, false)], failing: LOST - 1 }],
+  ['an error, then well', { rounds: [round(false, true), round(true, true)], error: 'lost' }],
+  ['an error, then well', { rounds: [round(true, true)], failing: LOST - 1, error: 'lost' }],
   ['never recovers', { rounds: [round(false, false)], failing: LOST }],
   ['never recovers', { rounds: [], failing: LOST }],
   ['process dies', { rounds: [round(false)], died: true }],
