@@ -2,6 +2,7 @@ import { createHash, createHmac } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import { gunzipSync } from 'node:zlib'
+import { answerMetricData, faultsOf, type MetricDataRequest, type Samples } from './metric-data.ts'
 
 /** The example keys of AWS's own documentation, so they belong to no account. */
 export const EXAMPLE_KEYS = {
@@ -36,8 +37,15 @@ export type Aws = {
   secrets: Map<string, string>
   secretReads: string[]
   puts: Put[]
+  /** What GetMetricData answers with. A test may change it between requests. */
+  samples: Samples
+  /** The accepted GetMetricData requests. */
+  metricReads: MetricDataRequest[]
   close(): Promise<void>
 }
+
+/** What the stand-ins keep. */
+type State = Pick<Aws, 'secrets' | 'secretReads' | 'puts' | 'samples' | 'metricReads'>
 
 /** A refusal in AWS's format: HTTP status 400 and an error type. */
 class Refusal extends Error {
@@ -50,10 +58,13 @@ class Refusal extends Error {
 }
 
 export async function startAws(secrets: Record<string, string>): Promise<Aws> {
-  const aws = { secrets: new Map(Object.entries(secrets)), secretReads: [], puts: [] } as Pick<
-    Aws,
-    'secrets' | 'secretReads' | 'puts'
-  >
+  const aws: State = {
+    secrets: new Map(Object.entries(secrets)),
+    secretReads: [],
+    puts: [],
+    samples: new Map(),
+    metricReads: [],
+  }
   const server = createServer(async (request, response) => {
     const protocol = request.headers['content-type'] ?? 'application/x-amz-json-1.1'
     const send = (status: number, body: object) => {
@@ -82,11 +93,7 @@ export async function startAws(secrets: Record<string, string>): Promise<Aws> {
   }
 }
 
-function answer(
-  aws: Pick<Aws, 'secrets' | 'secretReads' | 'puts'>,
-  request: IncomingMessage,
-  body: Buffer,
-): object {
+function answer(aws: State, request: IncomingMessage, body: Buffer): object {
   const plain = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body
   switch (request.headers['x-amz-target']) {
     case 'secretsmanager.GetSecretValue':
@@ -95,15 +102,18 @@ function answer(
       if (body.length > MOST_BYTES) throw new Refusal('RequestEntityTooLarge', 'request over 1 MB')
       aws.puts.push(checkPut(JSON.parse(plain.toString())))
       return {}
+    case 'GraniteServiceVersion20100801.GetMetricData': {
+      const asked = JSON.parse(plain.toString()) as MetricDataRequest
+      refuseIf(faultsOf(asked))
+      aws.metricReads.push(asked)
+      return answerMetricData(asked, aws.samples)
+    }
     default:
       throw new Refusal('UnknownOperationException', 'unknown operation')
   }
 }
 
-function getSecretValue(
-  { secrets, secretReads }: Pick<Aws, 'secrets' | 'secretReads'>,
-  { SecretId }: { SecretId?: string },
-) {
+function getSecretValue({ secrets, secretReads }: State, { SecretId }: { SecretId?: string }) {
   const SecretString = secrets.get(SecretId ?? '')
   if (SecretId === undefined || SecretString === undefined) {
     throw new Refusal(

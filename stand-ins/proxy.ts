@@ -16,9 +16,13 @@ export type Proxy = {
   close(): Promise<void>
 }
 
-export async function startProxy(to: Proxy['to']): Promise<Proxy> {
+/** @param at where to listen; without it, on a free port of the loopback */
+export async function startProxy(
+  to: Proxy['to'],
+  at: Proxy['to'] = { host: '127.0.0.1', port: 0 },
+): Promise<Proxy> {
   const sockets = new Set<Socket>()
-  const listener = createServer((client) => relay(client, proxy, sockets)).listen(0, '127.0.0.1')
+  const listener = createServer((client) => relay(client, proxy, sockets)).listen(at.port, at.host)
   await once(listener, 'listening')
   const { port } = listener.address() as { port: number }
   const cut = () => {
