@@ -11,7 +11,7 @@ import { sweepCode } from './assets.ts'
 import { readAuthorities } from './authorities.ts'
 import { refusal } from './checked.ts'
 import { ReaperDashboard } from './dashboard.ts'
-import { addressOf, admit, grantConnect } from './database.ts'
+import { addressOf, admit, grantConnect, isWholeCluster } from './database.ts'
 import { BundledFunction } from './function.ts'
 import { PrivateEndpoints } from './network.ts'
 import { propProblems } from './prop-problems.ts'
@@ -21,11 +21,13 @@ import { NO_BACKLOG, SweepSchedule } from './schedule.ts'
 import { nameProblems, warnOfSecondSweep } from './second-sweep.ts'
 
 const MEMORY_MB = 128
+/** Several connections open at once, each with its TLS and its password's proof, within the time for one. */
+const CLUSTER_MEMORY_MB = 256
 /** A sweep and its metrics take at most half a minute, and the next sweep starts after a minute. */
 const TIMEOUT = Duration.seconds(45)
 
 /**
- * Sweeps one PostgreSQL server every minute: a Lambda function with its schedule, alarms and a dashboard.
+ * Sweeps one PostgreSQL server, or every instance of an Aurora cluster, every minute: a Lambda function with its schedule, alarms and a dashboard.
  * @example
  * new SessionReaper(this, 'shop', { database, vpc, auth: { secret }, mode: 'observe' })
  */
@@ -65,18 +67,21 @@ export class SessionReaper extends Construct implements IConnectable {
     // The schedule starts only when a sweep can succeed.
     schedule.node.addDependency(...ways)
     this.alarms = this.addAlarms(props)
+    const { database, endpoint } = props
     if (props.dashboard !== false) {
       const { metrics, logGroup } = this
       const alarms = Object.values(this.alarms)
-      const props = { metrics, alarms, logGroup, sweep: sweep.function }
+      const cluster = isWholeCluster(database, endpoint)
+      const props = { metrics, alarms, logGroup, sweep: sweep.function, cluster }
       this.dashboard = new ReaperDashboard(this, 'Dashboard', props).page
     }
-    warnOfSecondSweep(this, props.database, props.endpoint)
+    warnOfSecondSweep(this, database, endpoint)
   }
 
   private addFunction(props: SessionReaperProps, namespace: string): BundledFunction {
     const { vpc, vpcSubnets, securityGroups, metricSet, certificateAuthorities } = props
     const { host, port } = addressOf(props.database, props.endpoint)
+    const cluster = isWholeCluster(props.database, props.endpoint)
     const { code, policy } = sweepCode(
       policyText(props.policy),
       certificateAuthorities && readAuthorities(certificateAuthorities),
@@ -89,6 +94,8 @@ export class SessionReaper extends Construct implements IConnectable {
       SLOTKEEPER_POLICY: props.policy === undefined ? undefined : policy,
       SLOTKEEPER_HOST: host,
       SLOTKEEPER_PORT: port,
+      SLOTKEEPER_CLUSTER: cluster ? 'aurora' : undefined,
+      SLOTKEEPER_AUTO_PAUSE: props.autoPause ? 'on' : undefined,
       SLOTKEEPER_DATABASE: props.databaseName,
       SLOTKEEPER_SECRET_ARN: secret?.secretArn,
       SLOTKEEPER_AUTH: iamUser === undefined ? undefined : 'iam',
@@ -109,7 +116,7 @@ export class SessionReaper extends Construct implements IConnectable {
       vpcSubnets,
       securityGroups,
       options: {
-        memorySize: props.memorySize ?? MEMORY_MB,
+        memorySize: props.memorySize ?? (cluster ? CLUSTER_MEMORY_MB : MEMORY_MB),
         architecture: props.architecture ?? Architecture.ARM_64,
         environment,
         ...NO_BACKLOG,
@@ -118,8 +125,10 @@ export class SessionReaper extends Construct implements IConnectable {
     })
   }
 
-  private permit(role: IRole, { auth, database, metrics }: SessionReaperProps, namespace: string) {
+  private permit(role: IRole, props: SessionReaperProps, namespace: string) {
+    const { auth, database, metrics, autoPause } = props
     if (metrics !== 'emf') role.addToPrincipalPolicy(putMetricData(namespace))
+    if (autoPause) role.addToPrincipalPolicy(getMetricData())
     const { secret, encryptionKey, iamUser } = waysIn(auth)
     secret?.grantRead(role)
     encryptionKey?.grantDecrypt(role)
@@ -139,7 +148,7 @@ export class SessionReaper extends Construct implements IConnectable {
       const services: ('secretsmanager' | 'monitoring')[] = []
       // The administrator's secret is read even if the sweep itself logs in by IAM.
       if (waysIn(auth).secret || props.createRole) services.push('secretsmanager')
-      if (props.metrics !== 'emf') services.push('monitoring')
+      if (props.metrics !== 'emf' || props.autoPause) services.push('monitoring')
       ways.push(
         new PrivateEndpoints(this, 'Endpoints', {
           vpc,
@@ -165,10 +174,11 @@ export class SessionReaper extends Construct implements IConnectable {
     return ways
   }
 
-  private addAlarms({ alarms, mode }: SessionReaperProps): AlarmsByName {
+  private addAlarms({ alarms, mode, database, endpoint }: SessionReaperProps): AlarmsByName {
     if (alarms === false) return {}
     const { metrics, function: sweep } = this
-    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep, mode }).byName
+    const cluster = isWholeCluster(database, endpoint)
+    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep, mode, cluster }).byName
   }
 
   private check(props: SessionReaperProps): void {
@@ -194,6 +204,11 @@ function putMetricData(namespace: string): PolicyStatement {
     resources: ['*'],
     conditions: { StringEquals: { 'cloudwatch:namespace': namespace } },
   })
+}
+
+/** GetMetricData supports neither resources nor conditions. */
+function getMetricData(): PolicyStatement {
+  return new PolicyStatement({ actions: ['cloudwatch:GetMetricData'], resources: ['*'] })
 }
 
 /** The policy for the function's variable: JSON, or the name of a policy as it is. */
