@@ -14,8 +14,9 @@ export function withCluster(command: Command): Command {
 /**
  * The instances of the cluster that the connection leads to. The role, its password and the port are the same for
  * all of them; each has a name and a certificate of its own.
+ * @param unpinned settings that keep the value they have for the role
  */
-export function openCluster({ credentials, tls }: Connection): Members {
+export function openCluster({ credentials, tls }: Connection, unpinned: string[] = []): Members {
   return createMembers(
     (host) => async (fresh) => {
       const place = await credentials(fresh)
@@ -28,5 +29,6 @@ export function openCluster({ credentials, tls }: Connection): Members {
       return host === undefined ? place : { ...place, host }
     },
     tls,
+    { unpinned },
   )
 }

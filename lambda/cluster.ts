@@ -54,21 +54,22 @@ export function createCluster(
   let targets = new Map<string, Target>()
 
   async function sweepMember(
-    { id, isWriter, isLeaving }: Member,
+    member: Member,
     mode: Mode,
     deadline: Deadline,
   ): Promise<InstanceSweep> {
+    const { id, isWriter } = member
     const started = performance.now()
     const target = targets.get(id) as Target
     const result = await target.sweep(mode, deadline).catch(asFailure)
-    const isAbsent = isLeaving && result instanceof SlotkeeperError && result.kind === 'unreachable'
+    const gone = result instanceof SlotkeeperError ? leaving(member, result) : undefined
     return {
       id,
       isWriter,
-      result: isAbsent ? leaving(result) : result,
+      result: gone ?? result,
       metFullServer: target.metFullServer(),
       durationMs: Math.round(performance.now() - started),
-      counts: !isAbsent,
+      counts: gone === undefined,
     }
   }
 
@@ -144,8 +145,15 @@ function describe(target: string, result: InstanceSweep['result']) {
   return { target, error: { kind: result.kind, message: result.message } }
 }
 
-/** An instance that is gone stays in the cluster's list for up to five minutes. */
-function leaving(error: SlotkeeperError): SlotkeeperError {
+/**
+ * What to say of a failure that does not count. An instance that is gone stays in the cluster's list for up to five
+ * minutes. Undefined if the failure counts.
+ */
+export function leaving(
+  { isLeaving }: Member,
+  error: SlotkeeperError,
+): SlotkeeperError | undefined {
+  if (!isLeaving || error.kind !== 'unreachable') return undefined
   return new SlotkeeperError(
     error.kind,
     `${error.message} The cluster has not heard from this instance for over a minute, so it is probably leaving: this does not count as a failure.`,

@@ -43,11 +43,12 @@ const ASK_MS = 5_000
  * The members of the Aurora cluster to whose endpoint the credentials lead. It connects when it is first asked.
  * @param onlyEndpoint if no kept connection answers, ask the cluster's endpoint alone: a new connection to another
  *   instance could wake it
+ * @param unpinned settings that keep the value they have for the role, in the connections to the instances
  */
 export function createMembers(
   credentials: CredentialsFor,
   tls: Tls,
-  { onlyEndpoint = false }: { onlyEndpoint?: boolean } = {},
+  { onlyEndpoint = false, unpinned = [] }: { onlyEndpoint?: boolean; unpinned?: string[] } = {},
 ): Members {
   let kept = new Map<string, Member>()
   const identities = new Map<string, Identity>()
@@ -113,7 +114,7 @@ export function createMembers(
   /** A gate that makes sure that a new connection leads to the instance that it names. */
   function gateOf(cluster: ClusterHost, id: string): Gate {
     const at = instanceHost(cluster, id)
-    const gate = createGate(credentials(at), tls)
+    const gate = createGate(credentials(at), tls, unpinned)
     return {
       ...gate,
       async open(deadline) {

@@ -268,6 +268,20 @@ test('writes one line of embedded metrics for the cluster, and one for each inst
   expect(lines.map(({ SlotsMax }) => SlotsMax)).toEqual([20, 20, 20, 20])
 })
 
+test('records the snapshot of each instance, with what it ended there', async () => {
+  await lambda.stop()
+  lambda = await aurora.start(aws.url, { SLOTKEEPER_RECORD: 'on' })
+  const victim = await second.db.open(app, 'php')
+  await sweep()
+  await victim.ended
+  const lines = entries(lambda).filter((line) => 'slotkeeperRecording' in line)
+  expect(lines.map(({ target }) => target)).toEqual(['shop/shop-1', 'shop/shop-2', 'shop/shop-3'])
+  const ENDED = 1
+  const endedIn = ({ sessions }: { sessions: number[][] }) =>
+    sessions.filter(([, , , , , flags = 0]) => flags & ENDED).map(([, pid]) => pid)
+  expect(lines.map(endedIn)).toEqual([[], [victim.pid], []])
+})
+
 test('the essential set has metrics of the cluster alone', async () => {
   await lambda.stop()
   lambda = await aurora.start(aws.url, { SLOTKEEPER_METRIC_SET: 'essential' })

@@ -5,7 +5,7 @@ import { afterAll, afterEach, expect, inject, test } from 'vitest'
 import { type Cluster, createCluster } from '../../../lambda/cluster.ts'
 import type { InstanceFailure } from '../../../lambda/core/cluster-report.ts'
 import type { Report } from '../../../lambda/core/report.ts'
-import { createMembers, type Members } from '../../../lambda/members.ts'
+import { createMembers, type Member, type Members } from '../../../lambda/members.ts'
 import { deadlineIn, SWEEP_MS } from '../../../lambda/postgres/gate.ts'
 import { findInstances } from '../../../lambda/postgres/instances.ts'
 import { createTarget } from '../../../lambda/target.ts'
@@ -166,6 +166,25 @@ test('an instance that is starting fails alone', async () => {
   })
   expect(reader).toMatchObject({ target: 'shop/shop-3', error: { kind: 'unreachable' } })
   await victim.ended
+})
+
+test.each([
+  [[], '4MB'],
+  [['work_mem'], '7MB'],
+])('the settings %j keep the value of the role', async (unpinned, expected) => {
+  say('shop-1')
+  await first.admin.query("alter role reaper set work_mem = '7MB'")
+  const credentials = (host = CLUSTER) => {
+    const { port } = first.server
+    return async () => ({ ...reaper, host, address: '127.0.0.1', port, database: 'postgres' })
+  }
+  const members = createMembers(credentials, false, { unpinned })
+  opened.push(members)
+  const [member] = (await members.list(deadlineIn(SWEEP_MS))).members
+  const link = await (member as Member).gate.open(deadlineIn(SWEEP_MS))
+  expect(await link.query('show work_mem', SWEEP_MS)).toEqual([[{ work_mem: expected }]])
+  await link.close()
+  await first.admin.query('alter role reaper reset work_mem')
 })
 
 test('sweeps a reader, which is a hot standby', async () => {
