@@ -32,9 +32,9 @@ export async function startCloud(bundle: string, maxConnections: number): Promis
   const aws = await startAws({ [SECRET]: JSON.stringify({ username, password }) }, tls)
   const toAws = await startProxy(
     { host: '127.0.0.1', port: Number(new URL(aws.url).port) },
-    AWS_TRIP_MS,
+    { tripMs: AWS_TRIP_MS },
   )
-  const toDatabase = await startProxy(db.address, DATABASE_TRIP_MS)
+  const toDatabase = await startProxy(db.address, { tripMs: DATABASE_TRIP_MS })
   // The function reads the authorities of RDS, as it does in Lambda, and the one of this server.
   const caFile = join(dirname(authority), 'authorities.pem')
   writeFileSync(

@@ -13,26 +13,38 @@ export type Pace = { everyMs: number; forMs: number; stop: AbortSignal }
 export type Take = typeof takeSnapshot
 
 /** The time for one look, ms: to connect, and for its queries. */
-const LOOK_MS = 15_000
+export const LOOK_MS = 15_000
+
+/** What else to read over the connection of a look. */
+export type Read<T> = (link: Link, snapshot: Snapshot, deadline: Deadline) => Promise<T>
 
 /**
- * Looks at a server at regular times: the first time at once, the last time when `forMs` has passed. A look that
- * takes longer than `everyMs` delays the next one; no look is made up for.
- * @param read what else to read over the same connection
+ * Looks at a server at the times of `rounds`.
  * @param take how to take the snapshot
  * @returns what `read` returned, or why the look failed; later looks still follow
  */
-export async function* looks<T>(
+export function looks<T>(
   gate: Gate,
-  { everyMs, forMs, stop }: Pace,
-  read: (link: Link, snapshot: Snapshot, deadline: Deadline) => Promise<T>,
+  pace: Pace,
+  read: Read<T>,
   take?: Take,
 ): AsyncGenerator<T | SlotkeeperError> {
+  return rounds(pace, () => lookOnce(gate, read, take))
+}
+
+/**
+ * Does the same at regular times: the first time at once, the last time when `forMs` has passed. A round that
+ * takes longer than `everyMs` delays the next one; no round is made up for.
+ */
+export async function* rounds<T>(
+  { everyMs, forMs, stop }: Pace,
+  round: () => Promise<T>,
+): AsyncGenerator<T> {
   const started = performance.now()
   const endsAt = started + forMs
   while (!stop.aborted) {
     const dueAt = performance.now()
-    yield await lookOnce(gate, read, take).catch(asFailure)
+    yield await round()
     if (dueAt >= endsAt) return
     const nextAt = Math.min(dueAt + everyMs, endsAt)
     await pause(Math.max(0, nextAt - performance.now()), undefined, { signal: stop }).catch(
@@ -41,11 +53,12 @@ export async function* looks<T>(
   }
 }
 
-async function lookOnce<T>(
-  gate: Gate,
-  read: (link: Link, snapshot: Snapshot, deadline: Deadline) => Promise<T>,
-  take: Take | undefined,
-): Promise<T> {
+/** Looks at a server once. Returns what `read` returned, or why the look failed. */
+export function lookOnce<T>(gate: Gate, read: Read<T>, take?: Take): Promise<T | SlotkeeperError> {
+  return lookOrFail(gate, read, take).catch(asFailure)
+}
+
+async function lookOrFail<T>(gate: Gate, read: Read<T>, take: Take | undefined): Promise<T> {
   const deadline = deadlineIn(LOOK_MS)
   const { link, snapshot } = await look(gate, deadline, take && { take })
   try {
@@ -55,7 +68,8 @@ async function lookOnce<T>(
   }
 }
 
-function asFailure(error: unknown): SlotkeeperError {
+/** @throws what is no SlotkeeperError: a fault of our own */
+export function asFailure(error: unknown): SlotkeeperError {
   if (error instanceof SlotkeeperError) return error
   throw error
 }

@@ -5,6 +5,7 @@ import { printable, safeJson } from '../lambda/core/text.ts'
 import { type Kind, messageOf, SlotkeeperError } from '../lambda/errors.ts'
 import { doctorCommand } from './doctor/command.ts'
 import { drillCommand } from './drill/command.ts'
+import { EXIT_REFUSED, EXIT_USAGE, exitCodes } from './exit-codes.ts'
 import { grantsCommand } from './grants.ts'
 import { guardOutput } from './output.ts'
 import { recordCommand } from './record/command.ts'
@@ -13,26 +14,6 @@ import { replayCommand } from './replay/command.ts'
 import { writeOut } from './show.ts'
 import { sweepCommand } from './sweep.ts'
 import { watchCommand } from './watch/command.ts'
-
-const EXIT_REFUSED = 1
-const EXIT_USAGE = 2
-const EXIT_NO_CONNECTION = 3
-
-const exitCodes: Record<Kind, number> = {
-  settings: EXIT_USAGE,
-  credentials: EXIT_NO_CONNECTION,
-  authentication: EXIT_NO_CONNECTION,
-  forbidden: EXIT_NO_CONNECTION,
-  exhausted: EXIT_NO_CONNECTION,
-  limited: EXIT_NO_CONNECTION,
-  unreachable: EXIT_NO_CONNECTION,
-  tls: EXIT_NO_CONNECTION,
-  blind: EXIT_REFUSED,
-  rights: EXIT_REFUSED,
-  query: EXIT_REFUSED,
-  unexpected: EXIT_REFUSED,
-  publish: EXIT_REFUSED,
-}
 
 guardOutput(EXIT_REFUSED)
 // On Node.js 20 the SDK warns that a later version will need 22. The warning is for the maintainers of this

@@ -13,20 +13,22 @@ import {
 } from '../lambda/postgres/gate.ts'
 import { type SweepResult, sweep } from '../lambda/sweep.ts'
 import { sleeps } from './causes.ts'
+import { withCluster } from './cluster-option.ts'
 import { readConnection, type Source } from './connection.ts'
 import { type ModeOptions, readMode } from './mode.ts'
 import { readPolicy } from './policy-option.ts'
 import { withServer } from './server-options.ts'
 import { writeOut } from './show.ts'
 import { showSweep } from './show-sweep.ts'
+import { runClusterSweep } from './sweep-cluster.ts'
 
-type SweepOptions = Source & ModeOptions & { json?: boolean; all?: boolean }
+type SweepOptions = Source & ModeOptions & { json?: boolean; all?: boolean; cluster?: boolean }
 
 const LOOK_MS = 5_000
 
 /** The command `slotkeeper sweep`. */
 export function sweepCommand(): Command {
-  return withServer(new Command('sweep'))
+  return withCluster(withServer(new Command('sweep')))
     .summary('look at one server once; end idle sessions only with --reap')
     .description(
       'Looks at one server once. Shows which sessions hold the connection slots, and which of them the policy would end. Ends no session unless you give --reap.',
@@ -44,7 +46,8 @@ export function sweepCommand(): Command {
       `
 Examples:
   slotkeeper sweep --url postgres://slotkeeper:PASSWORD@HOST:5432/postgres
-  slotkeeper sweep --policy policy.json --reap`,
+  slotkeeper sweep --policy policy.json --reap
+  slotkeeper sweep --cluster --url postgres://slotkeeper:PASSWORD@CLUSTER-ENDPOINT:5432/postgres`,
     )
     .action(async (options: SweepOptions) => {
       process.exitCode = await runSweep(options)
@@ -55,7 +58,12 @@ Examples:
 async function runSweep(options: SweepOptions): Promise<number> {
   const mode = readMode(options)
   const policy = readPolicy(options.policy ?? INCIDENT)
-  const { target, credentials, tls } = readConnection(options, process.env)
+  const connection = readConnection(options, process.env)
+  if (options.cluster) {
+    const { policy: policyName, json = false, all = false } = options
+    return runClusterSweep(connection, { mode, policy, policyName, json, all })
+  }
+  const { target, credentials, tls } = connection
   const gate = createGate(credentials, tls)
   const deadline = deadlineIn(SWEEP_MS)
   try {

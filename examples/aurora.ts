@@ -1,5 +1,5 @@
-// An Aurora cluster. Each instance has its own slots, so each instance gets a reaper with its endpoint. A
-// reaper without an endpoint follows the writer. Do not add one here: the writer would be swept twice.
+// Two Aurora clusters. One reaper sweeps every instance of a cluster, also those that join it later. The second
+// cluster is Aurora Serverless and pauses at night, and its reaper lets it.
 
 import { App, Stack } from 'aws-cdk-lib'
 import { Vpc } from 'aws-cdk-lib/aws-ec2'
@@ -16,31 +16,44 @@ const app = new App()
 const stack = new Stack(app, 'Orders')
 
 const vpc = new Vpc(stack, 'Vpc')
-const database = new DatabaseCluster(stack, 'Database', {
-  engine: DatabaseClusterEngine.auroraPostgres({ version: AuroraPostgresEngineVersion.VER_16_6 }),
+const engine = DatabaseClusterEngine.auroraPostgres({
+  version: AuroraPostgresEngineVersion.VER_16_6,
+})
+
+const orders = new DatabaseCluster(stack, 'Database', {
+  engine,
   writer: ClusterInstance.provisioned('a'),
   storageEncrypted: true,
   readers: [ClusterInstance.provisioned('b'), ClusterInstance.provisioned('c')],
   vpc,
 })
-
-const secret = new Secret(stack, 'ReaperSecret', {
-  generateSecretString: {
-    secretStringTemplate: '{"username":"slotkeeper"}',
-    generateStringKey: 'password',
-    excludePunctuation: true,
-  },
+const trials = new DatabaseCluster(stack, 'Trials', {
+  engine,
+  writer: ClusterInstance.serverlessV2('a'),
+  serverlessV2MinCapacity: 0,
+  storageEncrypted: true,
+  vpc,
 })
 
-for (const [index, endpoint] of database.instanceEndpoints.entries()) {
-  new SessionReaper(stack, `Reaper${index}`, {
-    target: `orders-${index}`,
+for (const [target, database, autoPause] of [
+  ['orders', orders, false],
+  ['trials', trials, true],
+] as const) {
+  const secret = new Secret(stack, `${target}ReaperSecret`, {
+    generateSecretString: {
+      secretStringTemplate: '{"username":"slotkeeper"}',
+      generateStringKey: 'password',
+      excludePunctuation: true,
+    },
+  })
+  new SessionReaper(stack, `${target}Reaper`, {
+    target,
     database,
-    endpoint,
+    autoPause,
     vpc,
     auth: { secret },
-    // All instances share their roles, so only one reaper creates the role. It is created at the writer.
-    createRole: index === 0 && database.secret ? { adminSecret: database.secret } : undefined,
+    // All instances share their roles, so the role is created once, at the writer.
+    createRole: database.secret && { adminSecret: database.secret },
     mode: 'observe',
     policy: { rules: [{ name: 'stale', state: 'idle', olderThan: '15m' }] },
   })

@@ -27,6 +27,8 @@ export type Watched = {
   metrics: { set: MetricSet; of(name: MetricName, statistic?: string): IMetric }
   sweep: IFunction
   mode: Mode
+  /** Whether the target is a whole cluster. */
+  cluster?: boolean
 }
 
 /**
@@ -34,7 +36,7 @@ export type Watched = {
  * docs/operations.md, and a test compares the two.
  */
 export function definitions(props: Watched): Partial<Record<AlarmName, Definition>> {
-  const { metrics, mode } = props
+  const { metrics, mode, cluster = false } = props
   const always: Partial<Record<AlarmName, Definition>> = {
     SlotsUsed: {
       metric: metrics.of('SlotsUsedPercent'),
@@ -53,7 +55,7 @@ export function definitions(props: Watched): Partial<Record<AlarmName, Definitio
         'No connection slot is free for ordinary roles, so the server refuses the application (SQLSTATE 53300). If sweeps succeed, the log shows what they end: find the application that leaks. If sweeps fail, end sessions as the master user; the log names the grant that lets the next sweep in.',
     },
     Silent: {
-      metric: succeeded(props),
+      metric: cluster ? succeededWhole(props) : succeeded(props),
       threshold: 1,
       minutes: 3,
       operator: ComparisonOperator.LESS_THAN_THRESHOLD,
@@ -61,7 +63,9 @@ export function definitions(props: Watched): Partial<Record<AlarmName, Definitio
       window: (minutes) => ({ breaching: minutes + 1, of: minutes + 3 }),
       missing: TreatMissingData.IGNORE,
       describe: ({ minutes }) =>
-        `No invocation of the function succeeded for ${minutes} to ${minutes + 1} minutes, so assume that nothing frees slots. Read the last "sweep failed" or "metrics lost" line in the log: it says what failed and what to do. If there is no such line, look in the log for a timeout or a lack of memory, in the dashboard for throttled invocations, and check that the rule is enabled.`,
+        cluster
+          ? `No sweep reached every instance of the cluster for ${minutes} to ${minutes + 1} minutes, so assume that nothing frees slots on at least one of them. Read the last "sweep failed" or "metrics lost" line in the log: its "target" names the instance, and it says what failed and what to do. If there is no such line, look in the log for a timeout or a lack of memory, in the dashboard for throttled invocations, and check that the rule is enabled.`
+          : `No invocation of the function succeeded for ${minutes} to ${minutes + 1} minutes, so assume that nothing frees slots. Read the last "sweep failed" or "metrics lost" line in the log: it says what failed and what to do. If there is no such line, look in the log for a timeout or a lack of memory, in the dashboard for throttled invocations, and check that the rule is enabled.`,
     },
   }
   if (mode === 'reap') {
@@ -123,6 +127,23 @@ function succeeded({ sweep }: Watched): IMetric {
       errors: sweep.metricErrors(perMinute),
     },
     label: 'sweeps that succeeded',
+    period: MINUTE,
+  })
+}
+
+/**
+ * Sweeps of a cluster that reached every instance. Some of its instances may fail while the invocation succeeds, so
+ * here the function's own metric counts. Without one, as when the function does not start or can't publish, IF takes
+ * its missing second argument as 0.
+ */
+function succeededWhole({ sweep, metrics }: Watched): IMetric {
+  return new MathExpression({
+    expression: 'IF(FILL(invocations, REPEAT), succeeded)',
+    usingMetrics: {
+      invocations: sweep.metricInvocations({ statistic: 'Sum', period: MINUTE }),
+      succeeded: metrics.of('SweepSucceeded', 'Sum'),
+    },
+    label: 'sweeps that reached every instance',
     period: MINUTE,
   })
 }

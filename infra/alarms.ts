@@ -1,5 +1,11 @@
 import { Duration } from 'aws-cdk-lib'
-import { Alarm, ComparisonOperator, Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch'
+import {
+  Alarm,
+  ComparisonOperator,
+  MathExpression,
+  Metric,
+  TreatMissingData,
+} from 'aws-cdk-lib/aws-cloudwatch'
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions'
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
 import { Construct } from 'constructs'
@@ -15,6 +21,8 @@ import { MOST_MINUTES } from './alarm-settings.ts'
 import type { MetricName, MetricSet, ReaperMode } from './options.ts'
 
 const MINUTE = Duration.minutes(1)
+/** CloudWatch replaces it by the name of the instance. */
+const INSTANCE_LABEL = '$' + "{PROP('Dim.Instance')}"
 
 /**
  * The CloudWatch metrics of one target.
@@ -41,6 +49,20 @@ export class TargetMetrics {
     const { namespace } = this
     return new Metric({ namespace, metricName, dimensionsMap, statistic, label, period: MINUTE })
   }
+
+  /**
+   * One metric of each instance of a cluster, also of those that join it later. For graphs only: an alarm can't
+   * search. Only the full set has metrics of instances.
+   */
+  ofInstances(metricName: MetricName, statistic = 'Maximum'): MathExpression {
+    const search = `{"${this.namespace}",Target,Instance} MetricName="${metricName}" Target="${this.target}"`
+    return new MathExpression({
+      expression: `SEARCH('${search}', '${statistic}', ${MINUTE.toSeconds()})`,
+      usingMetrics: {},
+      label: INSTANCE_LABEL,
+      period: MINUTE,
+    })
+  }
 }
 
 /**
@@ -64,6 +86,12 @@ export interface ReaperAlarmsProps extends AlarmsOptions {
    * @example 'reap'
    */
   readonly mode: ReaperMode
+  /**
+   * Whether the target is a whole cluster. `Silent` then goes off too if sweeps reach only some of its instances.
+   * @example true
+   * @default false
+   */
+  readonly cluster?: boolean
 }
 
 /** The alarms of one target. Each description says what the alarm means, what to do first, and where the runbook is. */

@@ -14,7 +14,8 @@ import {
 import { builtFolder } from './assets.ts'
 import { authoritiesProblem } from './authorities.ts'
 import { checked, flag, problemOf, refusal, shown, wholeBetween } from './checked.ts'
-import { hostProblem } from './hosts.ts'
+import { clusterProblems } from './database-problems.ts'
+import { hostProblem, targetHostProblem } from './hosts.ts'
 import { databaseProblem, iamUserProblem, idProblem, resourceIdProblem } from './names.ts'
 import { isPlaceholder } from './placeholders.ts'
 import type { PolicyInput } from './policy.ts'
@@ -42,6 +43,8 @@ const targetSchema = record({
   secretKeyArn: keyArn,
   iamUser: v.optional(checked('a role name', iamUserProblem)),
   resourceId: v.optional(checked('"db-…" or "cluster-…"', resourceIdProblem)),
+  cluster: v.optional(flag),
+  autoPause: v.optional(flag),
   adminSecretArn: secretArn,
   adminSecretKeyArn: keyArn,
   caFile: v.optional(text('a file of certificate authorities in PEM form')),
@@ -133,8 +136,27 @@ function targetProblems(path: string, target: Unchecked, deployment: Place): str
   }
   if (policy !== undefined) problems.push(...policyProblems(path, policy))
   else if (mode === 'reap') problems.push(`${path}.policy: ${POLICY_MISSING}`)
-  problems.push(...authoritiesProblems(path, target, deployment))
+  problems.push(...hostProblems(path, target), ...authoritiesProblems(path, target, deployment))
   return problems
+}
+
+/** Problems of the host that depend on whether the target is a whole cluster. */
+function hostProblems(path: string, target: Unchecked): string[] {
+  const { host, cluster, autoPause, resourceId, adminSecretArn } = target
+  const isCluster = cluster === true
+  const problems =
+    autoPause === true && !isCluster
+      ? [`${path}.autoPause: expected "cluster": true beside it`]
+      : []
+  if (typeof host !== 'string' || isPlaceholder(host) || hostProblem(host)) return problems
+  const problem = targetHostProblem(host, isCluster)
+  if (problem !== undefined) {
+    problems.push(`${path}.host: ${problem}, found ${shown(`${path}.host`, host)}`)
+  }
+  if (!isCluster) return problems
+  const id = typeof resourceId === 'string' ? resourceId : undefined
+  const wishes = { autoPause: autoPause === true, createRole: adminSecretArn !== undefined }
+  return [...problems, ...clusterProblems(path, { host, resourceId: id }, wishes)]
 }
 
 function authoritiesProblems(path: string, target: Unchecked, { region = '' }: Place): string[] {

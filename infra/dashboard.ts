@@ -39,8 +39,8 @@ const POLICY_MATCHED = [
 ]
 
 const WARNINGS = [
-  'fields timestamp, level, message, why, path, user, application, sqlstate, kind, error',
-  'filter message in ["scope meets no session", "cannot signal", "activity not tracked", "refused", "no policy given", "entry meets no session", "reaping does not help", "sweep failed", "metrics lost"]',
+  'fields timestamp, level, message, target, why, path, user, application, sqlstate, kind, error',
+  'filter message in ["scope meets no session", "cannot signal", "activity not tracked", "refused", "no policy given", "entry meets no session", "reaping does not help", "sweep failed", "metrics lost", "instance is leaving", "stays away in doubt"]',
   'sort @timestamp desc',
   'limit 20',
 ]
@@ -81,6 +81,12 @@ export interface ReaperDashboardProps {
    * @default 'reap'
    */
   readonly mode?: ReaperMode
+  /**
+   * Whether the target is a whole cluster, whose instances the dashboard shows one by one.
+   * @example true
+   * @default false
+   */
+  readonly cluster?: boolean
 }
 
 /** The dashboard of one target: whether slots are free, which sessions take them, and what was reaped. */
@@ -91,7 +97,7 @@ export class ReaperDashboard extends Construct {
   constructor(
     scope: Construct,
     id: string,
-    { metrics, alarms, logGroup, sweep, mode }: ReaperDashboardProps,
+    { metrics, alarms, logGroup, sweep, mode, cluster = false }: ReaperDashboardProps,
   ) {
     super(scope, id)
     const dashboard = addDashboard(this, nameOf(metrics.target))
@@ -99,6 +105,9 @@ export class ReaperDashboard extends Construct {
     if (alarms.length > 0) dashboard.addWidgets(alarmStates(alarms))
     for (const row of metrics.set === 'full' ? fullRows(metrics) : essentialRows(metrics)) {
       dashboard.addWidgets(row)
+    }
+    if (cluster && metrics.set === 'full') {
+      for (const row of instanceRows(metrics)) dashboard.addWidgets(row)
     }
     dashboard.addWidgets(invocations(sweep))
     for (const [title, queryLines] of [
@@ -211,6 +220,37 @@ function fullRows(metrics: TargetMetrics): Row[] {
           metrics.of('SweepDuration', statistic, statistic),
         ),
         width: THIRD_WIDTH,
+      }),
+    ),
+  ]
+}
+
+/** The instances of a cluster side by side. A new one appears by itself, since the graphs search for them. */
+function instanceRows(metrics: TargetMetrics): Row[] {
+  return [
+    new Row(
+      graph({
+        title: 'Slots used of each instance, %',
+        left: [metrics.ofInstances('SlotsUsedPercent')],
+        leftAnnotations: FULL,
+        width: HALF_WIDTH,
+      }),
+      graph({
+        title: 'Sessions of each instance',
+        left: [metrics.ofInstances('SlotsUsed')],
+        width: HALF_WIDTH,
+      }),
+    ),
+    new Row(
+      graph({
+        title: 'Sessions reaped on each instance',
+        left: [metrics.ofInstances('SessionsReaped', 'Sum')],
+        width: HALF_WIDTH,
+      }),
+      graph({
+        title: 'Sweeps of each instance that succeeded',
+        left: [metrics.ofInstances('SweepSucceeded', 'Sum')],
+        width: HALF_WIDTH,
       }),
     ),
   ]

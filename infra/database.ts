@@ -29,11 +29,17 @@ export interface DatabaseAddress {
    * @default - none
    */
   readonly resourceId?: string
+  /**
+   * Whether to sweep every instance of an Aurora cluster. `host` is then the endpoint of the cluster.
+   * @example true
+   * @default false
+   */
+  readonly cluster?: boolean
 }
 
 /**
- * The server to sweep: an RDS instance, a cluster, or an address. For a cluster, the reaper sweeps the
- * writer. Each other instance needs a reaper of its own, with its `endpoint`.
+ * The server to sweep: an RDS instance, an Aurora cluster, or an address. For a cluster, the reaper sweeps every
+ * instance that the cluster has at that moment.
  */
 export type Database = IDatabaseInstance | IDatabaseCluster | DatabaseAddress
 
@@ -44,6 +50,12 @@ export function addressOf(database: Database, endpoint?: Endpoint): { host: stri
     endpoint ??
     ('clusterEndpoint' in database ? database.clusterEndpoint : database.instanceEndpoint)
   return { host: hostname, port: Tokenization.stringifyNumber(port) }
+}
+
+/** Whether the target is a whole cluster, and not one server. */
+export function isWholeCluster(database: Database, endpoint?: Endpoint): boolean {
+  if ('host' in database) return database.cluster === true
+  return 'clusterEndpoint' in database && endpoint === undefined
 }
 
 /**

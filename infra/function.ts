@@ -49,7 +49,7 @@ export class BundledFunction extends Construct implements IConnectable {
     Validations.of(this.role).acknowledge({
       id: 'AwsSolutions::AwsSolutions-IAM5[Resource::*]',
       reason:
-        'PutMetricData and the network interface calls do not support resources; a condition limits the namespace',
+        'PutMetricData, GetMetricData and the network interface calls do not support resources; a condition limits the namespace of PutMetricData',
     })
     if (vpc) this.role.addToPrincipalPolicy(networkInterfaces())
     const securityGroups =

@@ -40,3 +40,4 @@ export type MetricName =
   | 'Exhausted'
   | 'SweepSucceeded'
   | 'SweepDuration'
+  | 'Paused'

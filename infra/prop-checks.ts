@@ -43,6 +43,7 @@ const address = record({
   host: checked("the server's endpoint", hostProblem),
   port: v.optional(wholeBetween(1, 65535)),
   resourceId: v.optional(checked('"db-…" or "cluster-…"', resourceIdProblem)),
+  cluster: v.optional(flag),
 } satisfies Entries<DatabaseAddress>)
 
 const database = v.lazy((value) => {
@@ -115,6 +116,7 @@ const schema = record({
   target: v.optional(checked('a name', targetProblem)),
   database,
   endpoint: v.optional(like('hostname', 'an rds.Endpoint')),
+  autoPause: v.optional(flag),
   databaseName: v.optional(checked('a database name', databaseProblem)),
   auth: record({
     secret: v.optional(secret),

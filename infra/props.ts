@@ -75,18 +75,25 @@ export interface SessionReaperProps extends Placement {
    */
   readonly target?: string
   /**
-   * The server to sweep: an RDS instance, a cluster, or an address. For a cluster, the reaper sweeps the
-   * writer.
+   * The server to sweep: an RDS instance, an Aurora cluster, or an address. For a cluster, the reaper sweeps
+   * every instance that the cluster has at that moment.
    * @example { host: 'shop.abcdefghijkl.eu-central-1.rds.amazonaws.com' }
    */
   readonly database: Database
   /**
-   * Which instance of a cluster to sweep. Give each instance a reaper with its endpoint, or use one reaper
-   * without an endpoint, which sweeps the writer. With both, the writer is swept twice.
+   * Sweeps only one instance of a cluster: the one with this endpoint.
    * @example cluster.instanceEndpoints[0]
-   * @default - the writer
+   * @default - every instance of the cluster
    */
   readonly endpoint?: Endpoint
+  /**
+   * Whether an Aurora Serverless cluster may pause. Before the reaper connects, it asks CloudWatch whether the
+   * cluster is paused, or nobody else is connected. If so, or in doubt, it makes no connection. It sees
+   * new sessions some minutes later than without this property.
+   * @example true
+   * @default false
+   */
+  readonly autoPause?: boolean
   /**
    * The database that the function connects to. From there it sees the sessions of all databases.
    * @example 'shop'

@@ -8,8 +8,8 @@ type SweepResult = {
   by: IConstruct
   address: string
   cluster?: IDatabaseCluster
-  /** Whether it uses the cluster's own endpoint, which follows the writer from instance to instance. */
-  writer: boolean
+  /** Whether it sweeps the whole cluster, or uses the cluster's own endpoint, which leads to any of its instances. */
+  whole: boolean
 }
 
 /** What the reapers of each app sweep, by the root construct of the app. */
@@ -30,9 +30,9 @@ export function warnOfSecondSweep(by: IConstruct, database: Database, endpoint?:
       ]
     }
     if (swept.cluster === undefined || other.cluster !== swept.cluster) return []
-    if (other.writer === swept.writer) return []
+    if (other.whole === swept.whole) return []
     return [
-      `${other.by.node.path} sweeps the same cluster: one of the two sweeps its writer, and the other sweeps one instance, which may be the writer; expected either one reaper without an endpoint, or one reaper for each of instanceEndpoints`,
+      `${other.by.node.path} sweeps the same cluster: one of the two sweeps every instance of it, and the other sweeps one of them; expected either one reaper without an endpoint, or one reaper for each of instanceEndpoints`,
     ]
   })
   for (const message of new Set(messages)) {
@@ -46,8 +46,8 @@ function sweptBy(by: IConstruct, database: Database, endpoint?: Endpoint): Sweep
     return `${host.toLowerCase()}:${port}`
   }
   const address = addressIn(endpoint)
-  if (!('clusterEndpoint' in database)) return { by, address, writer: false }
-  return { by, address, cluster: database, writer: !endpoint || address === addressIn() }
+  if (!('clusterEndpoint' in database)) return { by, address, whole: false }
+  return { by, address, cluster: database, whole: !endpoint || address === addressIn() }
 }
 
 /** Which reaper has which name in the metrics of an account and region, by the root construct of the app. */

@@ -11,7 +11,7 @@ import { sweepCode } from './assets.ts'
 import { readAuthorities } from './authorities.ts'
 import { refusal } from './checked.ts'
 import { ReaperDashboard } from './dashboard.ts'
-import { addressOf, admit, grantConnect } from './database.ts'
+import { addressOf, admit, grantConnect, isWholeCluster } from './database.ts'
 import { BundledFunction } from './function.ts'
 import { MEMORY_MB, TIMEOUT_SECONDS } from './limits.ts'
 import { PrivateEndpoints } from './network.ts'
@@ -22,7 +22,7 @@ import { NO_BACKLOG, SweepSchedule } from './schedule.ts'
 import { nameProblems, warnOfSecondSweep } from './second-sweep.ts'
 
 /**
- * Sweeps one PostgreSQL server every minute: a Lambda function with its schedule, alarms and a dashboard.
+ * Sweeps one PostgreSQL server, or every instance of an Aurora cluster, every minute: a Lambda function with its schedule, alarms and a dashboard.
  * @example
  * new SessionReaper(this, 'shop', { database, vpc, auth: { secret }, mode: 'observe' })
  */
@@ -62,19 +62,22 @@ export class SessionReaper extends Construct implements IConnectable {
     // The schedule starts only when a sweep can succeed.
     schedule.node.addDependency(...ways)
     this.alarms = this.addAlarms(props)
+    const { database, endpoint } = props
     if (props.dashboard !== false) {
       const { metrics, logGroup } = this
       const alarms = Object.values(this.alarms)
       const { mode } = props
-      const shown = { metrics, alarms, logGroup, sweep: sweep.function, mode }
+      const cluster = isWholeCluster(database, endpoint)
+      const shown = { metrics, alarms, logGroup, sweep: sweep.function, mode, cluster }
       this.dashboard = new ReaperDashboard(this, 'Dashboard', shown).page
     }
-    warnOfSecondSweep(this, props.database, props.endpoint)
+    warnOfSecondSweep(this, database, endpoint)
   }
 
   private addFunction(props: SessionReaperProps, namespace: string): BundledFunction {
     const { vpc, vpcSubnets, securityGroups, metricSet, certificateAuthorities } = props
     const { host, port } = addressOf(props.database, props.endpoint)
+    const cluster = isWholeCluster(props.database, props.endpoint)
     const { code, policy } = sweepCode(
       policyText(props.policy),
       certificateAuthorities && readAuthorities(certificateAuthorities),
@@ -87,6 +90,8 @@ export class SessionReaper extends Construct implements IConnectable {
       SLOTKEEPER_POLICY: props.policy === undefined ? undefined : policy,
       SLOTKEEPER_HOST: host,
       SLOTKEEPER_PORT: port,
+      SLOTKEEPER_CLUSTER: cluster ? 'aurora' : undefined,
+      SLOTKEEPER_AUTO_PAUSE: props.autoPause ? 'on' : undefined,
       SLOTKEEPER_DATABASE: props.databaseName,
       SLOTKEEPER_SECRET_ARN: secret?.secretArn,
       SLOTKEEPER_AUTH: iamUser === undefined ? undefined : 'iam',
@@ -117,8 +122,10 @@ export class SessionReaper extends Construct implements IConnectable {
     })
   }
 
-  private permit(role: IRole, { auth, database, metrics }: SessionReaperProps, namespace: string) {
+  private permit(role: IRole, props: SessionReaperProps, namespace: string) {
+    const { auth, database, metrics, autoPause } = props
     if (metrics !== 'emf') role.addToPrincipalPolicy(putMetricData(namespace))
+    if (autoPause) role.addToPrincipalPolicy(getMetricData())
     const { secret, encryptionKey, iamUser } = waysIn(auth)
     secret?.grantRead(role)
     encryptionKey?.grantDecrypt(role)
@@ -138,7 +145,7 @@ export class SessionReaper extends Construct implements IConnectable {
       const services: ('secretsmanager' | 'monitoring')[] = []
       // The administrator's secret is read even if the sweep itself logs in by IAM.
       if (waysIn(auth).secret || props.createRole) services.push('secretsmanager')
-      if (props.metrics !== 'emf') services.push('monitoring')
+      if (props.metrics !== 'emf' || props.autoPause) services.push('monitoring')
       ways.push(
         new PrivateEndpoints(this, 'Endpoints', {
           vpc,
@@ -164,10 +171,11 @@ export class SessionReaper extends Construct implements IConnectable {
     return ways
   }
 
-  private addAlarms({ alarms, mode }: SessionReaperProps): AlarmsByName {
+  private addAlarms({ alarms, mode, database, endpoint }: SessionReaperProps): AlarmsByName {
     if (alarms === false) return {}
     const { metrics, function: sweep } = this
-    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep, mode }).byName
+    const cluster = isWholeCluster(database, endpoint)
+    return new ReaperAlarms(this, 'Alarms', { ...alarms, metrics, sweep, mode, cluster }).byName
   }
 
   private check(props: SessionReaperProps): void {
@@ -193,6 +201,11 @@ function putMetricData(namespace: string): PolicyStatement {
     resources: ['*'],
     conditions: { StringEquals: { 'cloudwatch:namespace': namespace } },
   })
+}
+
+/** GetMetricData supports neither resources nor conditions. */
+function getMetricData(): PolicyStatement {
+  return new PolicyStatement({ actions: ['cloudwatch:GetMetricData'], resources: ['*'] })
 }
 
 /** The policy for the function's variable: JSON, or the name of a policy as it is. */

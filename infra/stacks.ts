@@ -71,10 +71,12 @@ function addTarget(
 ): SessionReaper {
   const { name, host, port, resourceId, database, mode, policy, metrics, metricSet, everySeconds } =
     target
+  const { cluster, autoPause } = target
   const stack = new Stack(app, `Slotkeeper-${name}`, { description: `Slotkeeper: ${name}` })
   const reaper = new SessionReaper(stack, 'Reaper', {
     target: name,
-    database: { host, port, resourceId },
+    database: { host, port, resourceId, cluster },
+    autoPause,
     databaseName: database,
     auth: authOf(stack, target),
     certificateAuthorities: target.caFile,

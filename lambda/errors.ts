@@ -58,3 +58,11 @@ export function messageOf(error: unknown): string {
   }
   return error instanceof Error ? error.message : String(error)
 }
+
+/** Anything that was thrown, as the error that the caller gets. What nobody expected is a bug in Slotkeeper. */
+export function asFailure(error: unknown): SlotkeeperError {
+  if (error instanceof SlotkeeperError) return error
+  return new SlotkeeperError('unexpected', `unexpected failure: ${messageOf(error)}`, {
+    cause: error,
+  })
+}

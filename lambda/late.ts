@@ -2,6 +2,7 @@
 // one file: at a start, Node.js takes longer to find, read and link a file than to compile it.
 export { notices } from './notices.ts'
 export { connect } from './postgres/connect.ts'
+export { findInstances, identify } from './postgres/instances.ts'
 export { readHolders } from './postgres/locks.ts'
 export { preflight } from './postgres/preflight.ts'
 export { LEAST_REAP_MS, reap } from './postgres/reap.ts'

@@ -1,4 +1,5 @@
 import { safeJson } from './core/text.ts'
+import type { SlotkeeperError } from './errors.ts'
 
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'] as const
 
@@ -22,6 +23,16 @@ export function logAs(invocation: string | undefined, level?: string): void {
  */
 export function log(level: Level, message: string, fields: Record<string, unknown> = {}): void {
   writeLine({ timestamp: new Date().toISOString(), level, requestId, message, ...fields })
+}
+
+/** Writes the line of a failure, and returns the failure to be thrown. */
+export function logFailure(
+  message: string,
+  error: SlotkeeperError,
+  target?: string,
+): SlotkeeperError {
+  log('ERROR', message, { target, kind: error.kind, error: error.message })
+  return error
 }
 
 /**

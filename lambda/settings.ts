@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { join } from 'node:path'
+import { clusterHostProblem, readClusterHost } from './core/cluster-host.ts'
 import type { Overrides } from './core/credentials.ts'
 import { isLoopback } from './core/endpoint.ts'
 import { METRIC_SETS, type MetricSet } from './core/measurements.ts'
@@ -30,6 +31,8 @@ const VARIABLES = [
   'SLOTKEEPER_METRIC_SET',
   'SLOTKEEPER_NAMESPACE',
   'SLOTKEEPER_RECORD',
+  'SLOTKEEPER_CLUSTER',
+  'SLOTKEEPER_AUTO_PAUSE',
 ] as const
 
 type Variable = (typeof VARIABLES)[number]
@@ -48,6 +51,10 @@ export type Settings = {
   metrics: { via: 'cloudwatch' | 'emf'; set: MetricSet; namespace: string }
   /** Whether each sweep writes its snapshot to the log. */
   record: boolean
+  /** Whether the target is a whole Aurora cluster. */
+  cluster: boolean
+  /** Whether to stay away from a cluster that is paused, or that may pause. */
+  autoPause: boolean
 }
 
 /**
@@ -88,6 +95,8 @@ function parseSettings(env: Environment, folder: string): Parsed<Settings> {
       namespace: parsed(env.SLOTKEEPER_NAMESPACE || 'Slotkeeper'),
     }),
     record: parseRecord(env),
+    cluster: parseCluster(env),
+    autoPause: parseAutoPause(env),
   }
   return combine(parts, ...unknown)
 }
@@ -178,6 +187,30 @@ function parsePolicyVariable(env: Environment, folder: string): Parsed<Policy> {
 function parseRecord(env: Environment): Parsed<boolean> {
   const record = choice(env, 'SLOTKEEPER_RECORD', ['on', 'off'], 'off')
   return record.ok ? parsed(record.value === 'on') : record
+}
+
+/** If the host is in the secret only, it is checked when the secret is read. */
+function parseCluster(env: Environment): Parsed<boolean> {
+  const { SLOTKEEPER_CLUSTER: value, SLOTKEEPER_HOST: host } = env
+  if (!value) return parsed(false)
+  const kind = choice(env, 'SLOTKEEPER_CLUSTER', ['aurora'])
+  if (!kind.ok) return kind
+  const problem = host && isHost(host) && clusterHostProblem(host)
+  return problem ? refused(`SLOTKEEPER_HOST: found "${host}": ${problem}`) : parsed(true)
+}
+
+function parseAutoPause(env: Environment): Parsed<boolean> {
+  const wish = choice(env, 'SLOTKEEPER_AUTO_PAUSE', ['on', 'off'], 'off')
+  if (!wish.ok || wish.value === 'off') return wish.ok ? parsed(false) : wish
+  if (!env.SLOTKEEPER_CLUSTER) {
+    return refused('SLOTKEEPER_AUTO_PAUSE: "on" needs SLOTKEEPER_CLUSTER=aurora beside it')
+  }
+  const host = readClusterHost(env.SLOTKEEPER_HOST ?? '')
+  return host.ok && host.value.leadsTo === 'custom'
+    ? refused(
+        `SLOTKEEPER_AUTO_PAUSE: the host "${env.SLOTKEEPER_HOST}" is a custom endpoint, which does not tell the identifier of its cluster; expected the cluster's own endpoint in SLOTKEEPER_HOST`,
+      )
+    : parsed(true)
 }
 
 function required(env: Environment, name: Variable, form: string): Parsed<string> {

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type RequestListener } from 'node:h
 import { createServer as createTlsServer } from 'node:https'
 import { gunzipSync } from 'node:zlib'
 import { filterLogEvents, type LogEvent } from './logs.ts'
+import { answerMetricData, faultsOf, type MetricDataRequest, type Samples } from './metric-data.ts'
 
 /** The example keys of AWS's own documentation, so they belong to no account. */
 export const EXAMPLE_KEYS = {
@@ -40,11 +41,15 @@ export type Aws = {
   puts: Put[]
   /** The log groups, by name. */
   logGroups: Map<string, LogEvent[]>
+  /** What GetMetricData answers with. A test may change it between requests. */
+  samples: Samples
+  /** The accepted GetMetricData requests. */
+  metricReads: MetricDataRequest[]
   close(): Promise<void>
 }
 
 /** What the services hold and have seen. */
-type State = Pick<Aws, 'secrets' | 'secretReads' | 'puts' | 'logGroups'>
+type State = Pick<Aws, 'secrets' | 'secretReads' | 'puts' | 'samples' | 'metricReads' | 'logGroups'>
 
 /** A refusal in AWS's format: HTTP status 400 and an error type. */
 class Refusal extends Error {
@@ -65,6 +70,8 @@ export async function startAws(
     secrets: new Map(Object.entries(secrets)),
     secretReads: [],
     puts: [],
+    samples: new Map(),
+    metricReads: [],
     logGroups: new Map(),
   }
   const serve: RequestListener = async (request, response) => {
@@ -112,15 +119,18 @@ function answer(aws: State, request: IncomingMessage, body: Buffer): object {
         JSON.parse(plain.toString()),
         (type, message) => new Refusal(type, message),
       )
+    case 'GraniteServiceVersion20100801.GetMetricData': {
+      const asked = JSON.parse(plain.toString()) as MetricDataRequest
+      refuseIf(faultsOf(asked))
+      aws.metricReads.push(asked)
+      return answerMetricData(asked, aws.samples)
+    }
     default:
       throw new Refusal('UnknownOperationException', 'unknown operation')
   }
 }
 
-function getSecretValue(
-  { secrets, secretReads }: Pick<Aws, 'secrets' | 'secretReads'>,
-  { SecretId }: { SecretId?: string },
-) {
+function getSecretValue({ secrets, secretReads }: State, { SecretId }: { SecretId?: string }) {
   const SecretString = secrets.get(SecretId ?? '')
   if (SecretId === undefined || SecretString === undefined) {
     throw new Refusal(

@@ -17,14 +17,18 @@ export type Proxy = {
 }
 
 /**
- * @param tripMs the time of a round trip, at least, ms. All of it passes on the way to the server. A new
+ * @param options.at where to listen; without it, on a free port of the loopback
+ * @param options.tripMs the time of a round trip, at least, ms. All of it passes on the way to the server. A new
  *   connection takes one more: here the client is connected at once, as no network lets it.
  */
-export async function startProxy(to: Proxy['to'], tripMs = 0): Promise<Proxy> {
+export async function startProxy(
+  to: Proxy['to'],
+  { at = { host: '127.0.0.1', port: 0 }, tripMs = 0 }: { at?: Proxy['to']; tripMs?: number } = {},
+): Promise<Proxy> {
   const sockets = new Set<Socket>()
   const listener = createServer((client) => relay(client, proxy, sockets, tripMs)).listen(
-    0,
-    '127.0.0.1',
+    at.port,
+    at.host,
   )
   await once(listener, 'listening')
   const { port } = listener.address() as { port: number }

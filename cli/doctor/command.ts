@@ -1,10 +1,11 @@
 import { Command } from 'commander'
+import { withCluster } from '../cluster-option.ts'
 import { withServer } from '../server-options.ts'
 import type { DoctorOptions } from './doctor.ts'
 
 /** The command `slotkeeper doctor`. */
 export function doctorCommand(): Command {
-  return withServer(new Command('doctor'))
+  return withCluster(withServer(new Command('doctor')))
     .summary('say why the slots are taken, and what to do')
     .description(
       'Watches one server for a while. Says why the slots are taken, and what to do, with lines to paste. Changes nothing and ends no session.',
@@ -19,7 +20,8 @@ Ctrl-C ends the watch early, and prints what was seen until then.
 
 Examples:
   slotkeeper doctor --url postgres://slotkeeper@HOST:5432/postgres
-  slotkeeper doctor --for 10m    # surer about what comes back, and about slow leaks`,
+  slotkeeper doctor --for 10m    # surer about what comes back, and about slow leaks
+  slotkeeper doctor --cluster --url postgres://slotkeeper@CLUSTER-ENDPOINT:5432/postgres`,
     )
     .action(async (options: DoctorOptions) => {
       const { runDoctor } = await import('./doctor.ts')

@@ -93,3 +93,8 @@ export function worstFirst(findings: Finding[]): Finding[] {
     (a, b) => severityRank(a.severity) - severityRank(b.severity) || idRank(a.id) - idRank(b.id),
   )
 }
+
+/** Whether something is worse than `info`. */
+export function hasFindings({ findings }: Diagnosis): boolean {
+  return findings.some(({ severity }) => severity !== 'info')
+}

@@ -1,60 +1,54 @@
-import { printable, safeJson } from '../../lambda/core/text.ts'
-import { SlotkeeperError } from '../../lambda/errors.ts'
-import { createGate, type Gate } from '../../lambda/postgres/gate.ts'
-import { readConnection, type Source } from '../connection.ts'
+import { safeJson } from '../../lambda/core/text.ts'
+import { createGate } from '../../lambda/postgres/gate.ts'
+import { type Connection, readConnection, type Source } from '../connection.ts'
 import { readDuration } from '../duration.ts'
+import { EXIT_REFUSED } from '../exit-codes.ts'
 import { writeOut } from '../show.ts'
-import { diagnoseBlindly } from './blind.ts'
-import { diagnose } from './diagnose.ts'
-import type { Diagnosis } from './diagnosis.ts'
+import { examineCluster, reportOf, worstExit } from './cluster.ts'
+import { hasFindings } from './diagnosis.ts'
+import { examine } from './examine.ts'
 import { UNPINNED } from './facts.ts'
-import { explainNoWayIn } from './no-way-in.ts'
-import { observe } from './observe.ts'
 import { showDiagnosis } from './show.ts'
+import { showInstances } from './show-instances.ts'
 
-export type DoctorOptions = Source & { for: string; json?: boolean }
-
-const EXIT_FINDINGS = 1
+export type DoctorOptions = Source & { for: string; json?: boolean; cluster?: boolean }
 
 /** Watches, concludes, prints. Returns the exit code, which is 1 if there is a finding worse than `info`. */
 export async function runDoctor(options: DoctorOptions): Promise<number> {
   const forMs = readDuration('--for', options.for)
-  const diagnosis = await examine(options, forMs)
-  writeOut(options.json ? safeJson(diagnosis) : showDiagnosis(diagnosis, process.stdout.columns))
-  return diagnosis.findings.some(({ severity }) => severity !== 'info') ? EXIT_FINDINGS : 0
-}
-
-async function examine(options: DoctorOptions, forMs: number): Promise<Diagnosis> {
-  const { target, credentials, tls } = readConnection(options, process.env)
-  const gate = createGate(credentials, tls, UNPINNED)
+  const connection = readConnection(options, process.env)
   const ended = new AbortController()
   const stop = () => ended.abort()
   process.once('SIGINT', stop)
   try {
-    const observed = await observe(gate, target, forMs, ended.signal).catch(asFailure)
-    if (observed instanceof SlotkeeperError) return await sayWhatCanBeSaid(gate, target, observed)
-    for (const message of new Set(observed.failures.map((failure) => failure.message))) {
-      process.stderr.write(`slotkeeper: a look failed: ${printable(message)}\n`)
-    }
-    return diagnose(observed)
+    const run = options.cluster ? runOnCluster : runOnServer
+    return await run(connection, forMs, ended.signal, options.json ?? false)
   } finally {
     process.off('SIGINT', stop)
-    await gate.close()
   }
 }
 
-function asFailure(error: unknown): SlotkeeperError {
-  if (error instanceof SlotkeeperError) return error
-  throw error
+type Run = (
+  connection: Connection,
+  forMs: number,
+  stop: AbortSignal,
+  json: boolean,
+) => Promise<number>
+
+const runOnServer: Run = async ({ target, credentials, tls }, forMs, stop, json) => {
+  const gate = createGate(credentials, tls, UNPINNED)
+  const diagnosis = await examine(gate, target, forMs, stop).finally(gate.close)
+  writeOut(json ? safeJson(diagnosis) : showDiagnosis(diagnosis, process.stdout.columns))
+  return hasFindings(diagnosis) ? EXIT_REFUSED : 0
 }
 
-async function sayWhatCanBeSaid(
-  gate: Gate,
-  target: string,
-  failure: SlotkeeperError,
-): Promise<Diagnosis> {
-  if (failure.kind === 'blind' || failure.kind === 'rights') {
-    return diagnoseBlindly(gate, target, failure)
-  }
-  throw failure.kind === 'exhausted' ? explainNoWayIn(failure) : failure
+const runOnCluster: Run = async (connection, forMs, stop, json) => {
+  const { target } = connection
+  const instances = await examineCluster(connection, forMs, stop)
+  writeOut(
+    json
+      ? safeJson(reportOf(target, instances))
+      : showInstances(target, instances, process.stdout.columns),
+  )
+  return worstExit(instances)
 }

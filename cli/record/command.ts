@@ -1,10 +1,11 @@
 import { Command } from 'commander'
+import { withCluster } from '../cluster-option.ts'
 import { withServer } from '../server-options.ts'
 import type { RecordOptions } from './record.ts'
 
 /** The command `slotkeeper record`. */
 export function recordCommand(): Command {
-  return withServer(new Command('record'))
+  return withCluster(withServer(new Command('record')))
     .summary('record who holds the connection slots, to try policies on it')
     .description(
       'Looks at one server again and again, and writes what a policy would decide on to a file, without query texts. Try policies on the file with `slotkeeper replay`. Ends no session.',

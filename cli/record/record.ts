@@ -1,91 +1,105 @@
-import { type Memory, recall, remember } from '../../lambda/core/memory.ts'
 import { writeFrame } from '../../lambda/core/recording.ts'
-import { type Snapshot, withHolders } from '../../lambda/core/session.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
-import type { Link } from '../../lambda/postgres/connect.ts'
-import { createGate, type Deadline, remaining } from '../../lambda/postgres/gate.ts'
-import { readHolders } from '../../lambda/postgres/locks.ts'
-import { readConnection, type Source } from '../connection.ts'
+import { readConnection, type Source as Server } from '../connection.ts'
 import { readDuration } from '../duration.ts'
-import { looks } from '../looks.ts'
+import { rounds } from '../looks.ts'
 import { openOutput, type RecordingOutput } from './output.ts'
 import { createProgress, type Progress } from './progress.ts'
+import { openInstances, openServer, type Seen } from './sources.ts'
 import { count, type Look, type Tally } from './tally.ts'
 import { tellChange, tellEnd, tellStart, tellStatus } from './words.ts'
 
-export type RecordOptions = Source & { out: string; for?: string; every: string }
+export type RecordOptions = Server & {
+  out: string
+  for?: string
+  every: string
+  cluster?: boolean
+}
 
 const LEAST_EVERY_MS = 1_000
 const MOST_EVERY_MS = 3_600_000
-const HOLDERS_MS = 5_000
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Records until the time is over or a signal comes. The first look must succeed. A later one that fails leaves a
- * gap, and the recording goes on.
+ * Records until the time is over or a signal comes. The first look must succeed, for a cluster at one instance. A later
+ * one that fails leaves a gap, and the recording goes on.
  * @returns the exit code: 1 if the output was closed before the end
  */
 export async function record({ out, ...options }: RecordOptions): Promise<number> {
   const everyMs = readEvery(options.every)
   const forMs =
     options.for === undefined ? Number.POSITIVE_INFINITY : readDuration('--for', options.for)
-  const { target, credentials, tls } = readConnection(options, process.env)
+  const connection = readConnection(options, process.env)
   const output = await openOutput(out)
-  const gate = createGate(credentials, tls)
+  const source = options.cluster ? openInstances(connection) : openServer(connection)
   const progress = createProgress(out)
-  progress.tell(tellStart(target, { everyMs, forMs, out }))
+  const what = options.cluster ? `each instance of ${connection.target}` : connection.target
+  progress.tell(tellStart(what, { everyMs, forMs, out }))
   const pace = { everyMs, forMs, stop: stopOnSignals() }
   try {
-    const tally = await writeAll(looks(gate, pace, createReader()), target, output, progress, forMs)
-    if (tally) progress.tell(tellEnd(tally, { target, out }))
+    const tallies = await writeAll(rounds(pace, source.look), output, progress, forMs)
+    for (const [target, tally] of tallies) {
+      progress.tell(tellEnd(tally, { target, out, pick: tallies.size > 1 }))
+    }
     return output.isClosed() ? 1 : 0
   } finally {
     await output.close()
-    await gate.close()
+    await source.close()
   }
 }
 
-/** Writes each snapshot, and tells how it goes. */
+/** Writes the snapshots of each round, and tells how it goes. Returns what there is of each server. */
 async function writeAll(
-  seen: AsyncIterable<Snapshot | SlotkeeperError>,
-  target: string,
+  seen: AsyncIterable<Seen[]>,
   output: RecordingOutput,
   progress: Progress,
   forMs: number,
-): Promise<Tally | undefined> {
+): Promise<ReadonlyMap<string, Tally>> {
   const started = performance.now()
-  let tally: Tally | undefined
-  for await (const one of seen) {
+  const tallies = new Map<string, Tally>()
+  for await (const round of seen) {
     const atMs = performance.now() - started
-    const failure = one instanceof SlotkeeperError ? one : undefined
-    // Nothing suggests yet that it would get better, and a person is there to read it.
-    if (failure && !tally) throw failure
-    const look: Look =
-      one instanceof SlotkeeperError
-        ? { atMs }
-        : {
-            atMs,
-            sessions: one.sessions.length,
-            bytes: await output.write(writeFrame({ target, snapshot: one, reaped: new Set() })),
-          }
-    if (output.isClosed()) break
-    const change = tellChange(tally, atMs, failure)
-    tally = count(tally, look)
-    if (change) progress.tell(change)
-    progress.update(tellStatus(tally, forMs))
+    if (tallies.size === 0) failIfAllFailed(round)
+    for (const one of round) {
+      const look = await write(output, one, atMs)
+      if (output.isClosed()) return tallies
+      const before = tallies.get(one.target)
+      tallies.set(one.target, count(before, look))
+      tell(progress, one, tellChange(before, atMs, failureIn(one)), round.length)
+    }
+    progress.update(tellStatus([...tallies.values()], forMs))
   }
-  return tally
+  return tallies
 }
 
-/** Like the function: each snapshot has the holders, and what earlier snapshots showed. */
-function createReader() {
-  let memory: Memory | undefined
-  return async (link: Link, seen: Snapshot, deadline: Deadline): Promise<Snapshot> => {
-    const whole = recall(memory, seen)
-    memory = remember(whole)
-    return withHolders(whole, await readHolders(link, remaining(deadline, HOLDERS_MS)))
-  }
+function tell(
+  progress: Progress,
+  { target }: Seen,
+  change: string | undefined,
+  servers: number,
+): void {
+  if (change) progress.tell(servers > 1 ? `${target}: ${change}` : change)
+}
+
+function failureIn({ answer }: Seen): SlotkeeperError | undefined {
+  return answer instanceof SlotkeeperError ? answer : undefined
+}
+
+/** In the first round nothing suggests yet that it would get better, and a person is there to read it. */
+function failIfAllFailed(round: Seen[]): void {
+  const failures = round.map(failureIn)
+  if (failures[0] && !failures.includes(undefined)) throw failures[0]
+}
+
+async function write(
+  output: RecordingOutput,
+  { target, answer }: Seen,
+  atMs: number,
+): Promise<Look> {
+  if (answer instanceof SlotkeeperError) return { atMs }
+  const lines = writeFrame({ target, snapshot: answer, reaped: new Set() })
+  return { atMs, sessions: answer.sessions.length, bytes: await output.write(lines) }
 }
 
 function readEvery(text: string): number {

@@ -1,4 +1,5 @@
 import type { SlotkeeperError } from '../../lambda/errors.ts'
+import { greatest } from '../causes.ts'
 import { age } from '../show.ts'
 import { gapOf, type Tally } from './tally.ts'
 
@@ -13,10 +14,20 @@ export function tellStart(
   return `recording ${target} every ${time(everyMs)} ${until}, to ${place(out)}`
 }
 
-export function tellStatus(tally: Tally, forMs: number): string {
+/** @param tallies one for each server, and at least one */
+export function tellStatus(tallies: Tally[], forMs: number): string {
   const of = Number.isFinite(forMs) ? ` of ${time(forMs)}` : ''
-  const lost = tally.isLost ? `, no answer for ${time(gapOf(tally, tally.atMs))}` : ''
-  return `${time(tally.atMs)}${of}: ${many(tally.snapshots, 'snapshot')}, ${size(tally.bytes)}${lost}`
+  const sum = (part: (tally: Tally) => number) =>
+    tallies.reduce((total, tally) => total + part(tally), 0)
+  const atMs = greatest(tallies.map((tally) => tally.atMs))
+  // An instance that has left the cluster is not looked at any more.
+  const present = tallies.filter((tally) => tally.atMs === atMs)
+  const silent = present.filter(({ isLost }) => isLost)
+  const from = present.length > 1 ? ` from ${silent.length} of ${present.length} instances` : ''
+  const gap = greatest(silent.map((tally) => gapOf(tally, tally.atMs)))
+  const lost = silent.length > 0 ? `, no answer${from} for ${time(gap)}` : ''
+  const snapshots = sum((tally) => tally.snapshots)
+  return `${time(atMs)}${of}: ${many(snapshots, 'snapshot')}, ${size(sum(({ bytes }) => bytes))}${lost}`
 }
 
 /** What to say when the server is lost, or there again; undefined if neither changed. */
@@ -25,24 +36,31 @@ export function tellChange(
   atMs: number,
   failure: SlotkeeperError | undefined,
 ): string | undefined {
-  if (before === undefined || before.isLost === (failure !== undefined)) return undefined
+  const wasLost = before?.isLost ?? false
+  if (wasLost === (failure !== undefined)) return undefined
   return failure
     ? `no snapshot: ${failure.message} The recording has a gap until a later look succeeds.`
-    : `snapshots again, after a gap of ${time(gapOf(before, atMs))}`
+    : `snapshots again, after a gap of ${time(before ? gapOf(before, atMs) : 0)}`
 }
 
-export function tellEnd(tally: Tally, { target, out }: { target: string; out: string }): string {
+/** @param pick whether a replay has to be told which of several servers it is to replay */
+export function tellEnd(
+  tally: Tally,
+  { target, out, pick = false }: { target: string; out: string; pick?: boolean },
+): string {
   const { snapshots, sessions, failed, bytes, atMs } = tally
   const [fewest, most] = sessions
   const crowd = fewest === most ? many(most, 'session') : `${fewest} to ${many(most, 'session')}`
   const longest = Math.max(tally.longestGapMs, gapOf(tally, atMs))
   const lost =
     failed === 0 ? '' : ` ${many(failed, 'look')} failed; the longest gap is ${time(longest)}.`
-  return `recorded ${many(snapshots, 'snapshot')} of ${target} in ${time(atMs)}, with ${crowd} each: ${size(bytes)} in ${place(out)}.${lost}${next(out)}`
+  if (snapshots === 0) return `recorded no snapshot of ${target}.${lost}`
+  const of = pick ? ` --target ${target}` : ''
+  return `recorded ${many(snapshots, 'snapshot')} of ${target} in ${time(atMs)}, with ${crowd} each: ${size(bytes)} in ${place(out)}.${lost}${next(out, of)}`
 }
 
-function next(out: string): string {
-  return out === '-' ? '' : ` Next: slotkeeper replay ${out} --policy POLICY.json`
+function next(out: string, of: string): string {
+  return out === '-' ? '' : ` Next: slotkeeper replay ${out}${of} --policy POLICY.json`
 }
 
 const place = (out: string) => (out === '-' ? 'standard output' : out)

@@ -1,5 +1,6 @@
 import {
   type Credentials,
+  type CredentialsFor,
   DEFAULT_DATABASE,
   DEFAULT_PORT,
   type Overrides,
@@ -63,6 +64,27 @@ export function iamCredentials(
       )
     }
   }
+}
+
+/** Credentials for all hosts of a target. A secret is read once for all; an IAM token is signed for one host. */
+export function credentialsFor(
+  auth: { via: 'secret'; secretArn: string } | { via: 'iam'; host: string; user: string },
+  overrides: Overrides,
+): CredentialsFor {
+  if (auth.via === 'iam') {
+    return (host = auth.host) => iamCredentials({ ...overrides, user: auth.user, host })
+  }
+  const readAlone = secretCredentials(auth.secretArn, overrides)
+  // After a rotation all hosts refuse the old password at once, and one fresh read is enough for all of them.
+  let refreshing: Promise<Credentials> | undefined
+  const read: ReadCredentials = (fresh) => {
+    if (!fresh) return readAlone(false)
+    refreshing ??= readAlone(true).finally(() => {
+      refreshing = undefined
+    })
+    return refreshing
+  }
+  return (host) => (host === undefined ? read : async (fresh) => ({ ...(await read(fresh)), host }))
 }
 
 async function readSecret(secretId: string): Promise<string | undefined> {

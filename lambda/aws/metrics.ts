@@ -7,22 +7,30 @@ import { putMetricData, Unanswered } from './cloudwatch.ts'
 export type Destination = { via: 'cloudwatch' | 'emf'; namespace: string; target: string }
 
 /**
- * Publishes the metrics of one sweep, in one request or in one log line.
+ * Publishes the metrics of one sweep, in one request or in one log line for the target and one for each instance.
  * @throws SlotkeeperError of kind `publish`
  */
 export async function publish(
   measurements: Measurement[],
   destination: Destination,
 ): Promise<void> {
-  if (destination.via === 'emf') writeMetrics(embedded(measurements, destination, Date.now()))
-  else await put(measurements, destination)
+  if (destination.via === 'emf') {
+    const instances = new Set(measurements.map(({ instance }) => instance))
+    for (const instance of instances) {
+      const own = measurements.filter((measurement) => measurement.instance === instance)
+      writeMetrics(embedded(own, destination, Date.now(), instance))
+    }
+  } else await put(measurements, destination)
 }
 
 async function put(measurements: Measurement[], { namespace, target }: Destination): Promise<void> {
   const Timestamp = new Date()
-  const MetricData = measurements.map(({ name, unit, values, counts }) => ({
+  const MetricData = measurements.map(({ name, unit, values, counts, instance }) => ({
     MetricName: name,
-    Dimensions: [{ Name: 'Target', Value: target }],
+    Dimensions: [
+      { Name: 'Target', Value: target },
+      ...(instance === undefined ? [] : [{ Name: 'Instance', Value: instance }]),
+    ],
     Timestamp,
     Unit: unit,
     Values: values,
@@ -46,11 +54,13 @@ async function put(measurements: Measurement[], { namespace, target }: Destinati
 /**
  * The metrics in the CloudWatch embedded metric format. CloudWatch Logs extracts them from the log line.
  * @param timestampMs since the epoch
+ * @param instance the instance of a cluster that all of the measurements are of
  */
 export function embedded(
   measurements: Measurement[],
   { namespace, target }: Destination,
   timestampMs: number,
+  instance?: string,
 ): object {
   return {
     _aws: {
@@ -58,12 +68,13 @@ export function embedded(
       CloudWatchMetrics: [
         {
           Namespace: namespace,
-          Dimensions: [['Target']],
+          Dimensions: [['Target', ...(instance === undefined ? [] : ['Instance'])]],
           Metrics: measurements.map(({ name, unit }) => ({ Name: name, Unit: unit })),
         },
       ],
     },
     Target: target,
+    ...(instance !== undefined && { Instance: instance }),
     ...Object.fromEntries(
       measurements.map((measurement) => {
         const samples = samplesOf(measurement)

@@ -31,6 +31,9 @@ export type Credentials = {
 /** Reads the credentials; `fresh` bypasses the cache. */
 export type ReadCredentials = (fresh: boolean) => Promise<Credentials>
 
+/** Where the credentials for each host of a target come from; without a host, for the target's own. */
+export type CredentialsFor = (host?: string) => ReadCredentials
+
 /** Values from the configuration. Each one overrides the value in the secret. */
 export type Overrides = Partial<Pick<Credentials, 'host' | 'port' | 'user' | 'database'>>
 

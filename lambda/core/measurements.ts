@@ -39,6 +39,7 @@ export type MetricName =
   | 'Exhausted'
   | 'SweepSucceeded'
   | 'SweepDuration'
+  | 'Paused'
 
 /** One metric of one sweep. A distribution has `counts[i]` samples of `values[i]`. */
 export type Measurement = {
@@ -46,6 +47,8 @@ export type Measurement = {
   unit: 'Count' | 'Percent' | 'Seconds' | 'Milliseconds'
   values: number[]
   counts: number[]
+  /** The instance of a cluster that it is of; without it, the target itself. */
+  instance?: string
 }
 
 /** What the metrics of a sweep need besides its snapshot and its report. */
@@ -124,6 +127,19 @@ export function measureFailure(
   return select(set, [
     one('Exhausted', 'Count', exhausted ? 1 : 0),
     one('SweepSucceeded', 'Count', 0),
+    one('SweepDuration', 'Milliseconds', durationMs),
+  ])
+}
+
+/** Whether the sweep stayed away from a target that may pause. */
+export function measurePause(isAway: boolean): Measurement {
+  return one('Paused', 'Count', isAway ? 1 : 0)
+}
+
+/** The metrics, besides `Paused`, of a sweep that made no connection because the target may pause. */
+export function measureAway(durationMs: number, set: MetricSet): Measurement[] {
+  return select(set, [
+    one('SweepSucceeded', 'Count', 1),
     one('SweepDuration', 'Milliseconds', durationMs),
   ])
 }

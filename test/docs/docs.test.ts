@@ -8,7 +8,8 @@ import { markdown, quote, type Result } from '../../bench/table.ts'
 import { readContext } from '../../infra/context.ts'
 import { addStacks } from '../../infra/stacks.ts'
 import { openedSince } from '../../lambda/core/churn.ts'
-import { measure, measureFailure } from '../../lambda/core/measurements.ts'
+import type { ClusterReport, InstanceFailure } from '../../lambda/core/cluster-report.ts'
+import { measure, measureFailure, measurePause } from '../../lambda/core/measurements.ts'
 import { parsePolicy, parsePolicyText } from '../../lambda/core/policy.ts'
 import { type Mode, makeReport } from '../../lambda/core/report.ts'
 import type { Snapshot } from '../../lambda/core/session.ts'
@@ -114,7 +115,7 @@ test('docs/reference.md names every metric, and no other', () => {
     const counted = { ...report, sessions: { ...report.sessions, opened } }
     const circumstances = { policy: incident, newlyCondemned: 0, wouldRefuse: 0 }
     return measure(snapshot, counted, 'full', circumstances)
-  }).concat(measureFailure(true, 1, 'full'))
+  }).concat(measureFailure(true, 1, 'full'), measurePause(true))
   const published = new Set(all.map(({ name }) => name))
   const names = namesIn('docs/reference.md', '| metric | unit | note |')
   expect(names.sort()).toEqual([...published].sort())
@@ -129,6 +130,30 @@ test('docs/reference.md names every field of the report', () => {
   expect(fields.length).toBeGreaterThan(40)
   const section = read('docs/reference.md').split('## The report')[1]?.split('\n## ')[0]
   for (const field of fields) expect(section).toContain(`\`${field}\``)
+})
+
+test('docs/reference.md names every field of the report of a cluster', () => {
+  const failure: InstanceFailure = { target: '', error: { kind: '', message: '' } }
+  const away = { target: '', why: '', inDoubt: false }
+  const report: Required<ClusterReport> = {
+    target: '',
+    mode: 'observe',
+    at: '',
+    durationMs: 1,
+    instances: [failure],
+    stayedAway: [away],
+  }
+  const fields = [report, failure, failure.error, away].flatMap(Object.keys)
+  const section = read('docs/reference.md')
+    .split('### The report of a cluster')[1]
+    ?.split('\n## ')[0]
+  for (const field of fields) expect(section).toContain(`\`${field}\``)
+})
+
+test('docs/operations.md says what each metric of a cluster is made of', () => {
+  const names = namesIn('docs/operations.md', '| metric of the cluster | is |')
+  const all = namesIn('docs/reference.md', '| metric | unit | note |')
+  expect(names.sort()).toEqual(all.filter((name) => name !== 'Paused').sort())
 })
 
 test('docs/reference.md names every option of the command line, and no other', () => {

@@ -18,11 +18,14 @@ function plain(text: string): string {
   return text.replaceAll(/["`*]/g, '').replaceAll(/\s+/g, ' ')
 }
 
-function descriptions(mode: Mode): [alarm: string, description: string][] {
+function descriptions(mode: Mode, cluster: boolean): [alarm: string, description: string][] {
+  const [host, resourceId] = cluster
+    ? ['shop.cluster-abc.eu-central-1.rds.amazonaws.com', 'cluster-ABC']
+    : ['shop.abc.eu-central-1.rds.amazonaws.com', 'db-ABC']
   const stack = new Stack(new App(), 'Test')
   new SessionReaper(stack, 'Shop', {
     target: 'shop',
-    database: { host: 'shop.abc.eu-central-1.rds.amazonaws.com', resourceId: 'db-ABC' },
+    database: { host, resourceId, cluster },
     auth: { iamUser: 'slotkeeper' },
     policy: 'incident',
     mode,
@@ -35,7 +38,9 @@ function descriptions(mode: Mode): [alarm: string, description: string][] {
 }
 
 const said = (['reap', 'observe'] as const).flatMap((mode) =>
-  descriptions(mode).map(([alarm, text]) => [mode, alarm, text] as const),
+  [false, true].flatMap((cluster) =>
+    descriptions(mode, cluster).map(([alarm, text]) => [mode, alarm, text] as const),
+  ),
 )
 
 describe('an alarm says what its section of the runbook says', () => {

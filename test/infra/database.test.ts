@@ -56,12 +56,12 @@ describe('the database', () => {
     expect(() => app.synth()).not.toThrow()
   })
 
-  test('a cluster is swept at its writer, or at the given instance', () => {
+  test('a cluster is swept as a whole, or at the given instance', () => {
     const stack = newStack()
     const vpc = new Vpc(stack, 'Vpc')
     const database = auroraCluster(stack, vpc)
     const auth = { secret: secretOf(stack) }
-    new SessionReaper(stack, 'Writer', { database, vpc, auth, mode: 'reap', policy: 'incident' })
+    new SessionReaper(stack, 'Whole', { database, vpc, auth, mode: 'reap', policy: 'incident' })
     const [endpoint] = database.instanceEndpoints
     new SessionReaper(stack, 'Instance', {
       database,
@@ -72,9 +72,15 @@ describe('the database', () => {
       endpoint,
     })
     const template = Template.fromStack(stack)
-    const hosts = Object.values(
-      template.findResources('AWS::Lambda::Function', { Properties: { MemorySize: 256 } }),
-    ).map(({ Properties }) => Properties.Environment.Variables.SLOTKEEPER_HOST['Fn::GetAtt'])
+    const functions = Object.values(template.findResources('AWS::Lambda::Function')).map(
+      ({ Properties: { MemorySize, Environment } }) => ({ MemorySize, ...Environment.Variables }),
+    )
+    expect(functions).toMatchObject([
+      { SLOTKEEPER_CLUSTER: 'aurora', MemorySize: 256 },
+      { MemorySize: 256 },
+    ])
+    expect(functions[1]).not.toHaveProperty('SLOTKEEPER_CLUSTER')
+    const hosts = functions.map(({ SLOTKEEPER_HOST }) => SLOTKEEPER_HOST['Fn::GetAtt'])
     expect(hosts.map(([, attribute]) => attribute)).toEqual([
       'Endpoint.Address',
       'Endpoint.Address',

@@ -9,14 +9,15 @@ import type { Minute } from './cloudwatch.ts'
 export async function record(lambda: Lambda, aws: Aws): Promise<Minute> {
   const before = aws.puts.length
   const { ok } = await lambda.invoke({})
-  const published = aws.puts
-    .slice(before)
-    .flatMap(({ Namespace, MetricData }) =>
-      MetricData.map(({ MetricName, Values = [], Counts }): [string, number[]] => [
+  const published = aws.puts.slice(before).flatMap(({ Namespace, MetricData }) =>
+    // The metrics of a cluster's instances have a second dimension, and no alarm looks at them.
+    MetricData.filter(({ Dimensions }) => Dimensions?.length === 1).map(
+      ({ MetricName, Values = [], Counts }): [string, number[]] => [
         `${Namespace}/${MetricName}`,
         Values.flatMap((value, index) => Array(Counts?.[index] ?? 1).fill(value)),
-      ]),
-    )
+      ],
+    ),
+  )
   return {
     ...Object.fromEntries(published),
     'AWS/Lambda/Invocations': [1],

@@ -1,11 +1,13 @@
 import {
   CloudWatchClient,
+  GetMetricDataCommand,
+  type MetricDataQuery,
   type MetricDatum,
   PutMetricDataCommand,
 } from '@aws-sdk/client-cloudwatch'
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
-import { iamCredentials } from '../../../lambda/aws/credentials.ts'
+import { credentialsFor, iamCredentials } from '../../../lambda/aws/credentials.ts'
 import { EXAMPLE_KEYS, startAws } from '../../../stand-ins/aws.ts'
 import { startFaultyAws } from '../../support/aws-faults.ts'
 
@@ -113,4 +115,89 @@ test('an IAM token is signed locally for one host, port and role', async () => {
     'X-Amz-Signature': expect.stringMatching(/^[0-9a-f]{64}$/),
   })
   expect(anybody.requests).toBe(0)
+})
+
+test('each instance of a cluster has a token of its own, and all share one secret', async () => {
+  Object.assign(process.env, EXAMPLE_KEYS, { AWS_ENDPOINT_URL: aws.url })
+  const tokens = credentialsFor(
+    { via: 'iam', host: 'cluster.example', user: 'reaper' },
+    { host: 'cluster.example', port: 6432, user: 'reaper' },
+  )
+  for (const host of ['cluster.example', 'a.example', 'b.example']) {
+    const credentials = await tokens(host === 'cluster.example' ? undefined : host)(false)
+    expect(credentials).toMatchObject({ host, user: 'reaper' })
+    expect(credentials.password.startsWith(`${host}:6432/?`)).toBe(true)
+  }
+  const secretArn = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:shared'
+  aws.secrets.set(secretArn, '{"username":"reaper","password":"p","host":"cluster.example"}')
+  const before = aws.secretReads.length
+  const secrets = credentialsFor({ via: 'secret', secretArn }, {})
+  expect(await secrets()(false)).toMatchObject({ host: 'cluster.example', password: 'p' })
+  expect(await secrets('a.example')(false)).toMatchObject({ host: 'a.example', password: 'p' })
+  expect(await secrets('b.example')(false)).toMatchObject({ host: 'b.example', password: 'p' })
+  expect(aws.secretReads.length - before).toBe(1)
+  aws.secrets.set(secretArn, '{"username":"reaper","password":"q","host":"cluster.example"}')
+  const rotated = await Promise.all(['a.example', 'b.example'].map((host) => secrets(host)(true)))
+  expect(rotated).toMatchObject([
+    { host: 'a.example', password: 'q' },
+    { host: 'b.example', password: 'q' },
+  ])
+  expect(aws.secretReads.length - before).toBe(2)
+})
+
+describe('GetMetricData', () => {
+  const metric = { Namespace: 'AWS/RDS', MetricName: 'DatabaseConnections' }
+  const stat = { Metric: metric, Period: 60, Stat: 'Maximum' }
+  const noon = Date.UTC(2026, 10, 25, 12)
+  const times = { StartTime: new Date(noon), EndTime: new Date(noon + 300_000) }
+  const ask = (queries: object[], different = {}) =>
+    cloudWatch.send(
+      new GetMetricDataCommand({
+        MetricDataQueries: queries as MetricDataQuery[],
+        ...times,
+        ...different,
+      }),
+    )
+
+  test.each<[string, object[], object]>([
+    ['no query', [], {}],
+    ['an Id in capitals', [{ Id: 'M1', MetricStat: stat }], {}],
+    ['no Id', [{ MetricStat: stat }], {}],
+    [
+      'one Id twice',
+      [
+        { Id: 'a', MetricStat: stat },
+        { Id: 'a', MetricStat: stat },
+      ],
+      {},
+    ],
+    ['neither metric nor expression', [{ Id: 'a' }], {}],
+    ['a period of 45 s', [{ Id: 'a', MetricStat: { ...stat, Period: 45 } }], {}],
+    ['an unknown statistic', [{ Id: 'a', MetricStat: { ...stat, Stat: 'Most' } }], {}],
+    ['an end before its start', [{ Id: 'a', MetricStat: stat }], { EndTime: new Date(noon - 1) }],
+    [
+      'more than 500 queries',
+      Array.from({ length: 501 }, (_, index) => ({ Id: `m${index}`, MetricStat: stat })),
+      {},
+    ],
+  ])('with %s is refused', async (_, queries, different) => {
+    await expect(ask(queries, different)).rejects.toMatchObject({
+      name: 'InvalidParameterValueException',
+    })
+  })
+
+  test('gives one value for each minute of the time asked for, the latest first', async () => {
+    const at = (minutes: number, value: number) => ({ at: noon / 1000 + 60 * minutes + 7, value })
+    aws.samples.set('AWS/RDS/DatabaseConnections ', [
+      at(-1, 9),
+      at(0, 2),
+      at(0, 5),
+      at(3, 1),
+      at(5, 8),
+    ])
+    const { MetricDataResults } = await ask([{ Id: 'a', MetricStat: stat }])
+    expect(MetricDataResults).toMatchObject([
+      { Id: 'a', Timestamps: [new Date(noon + 180_000), new Date(noon)], Values: [1, 5] },
+    ])
+  })
 })

@@ -45,6 +45,12 @@ test.each<[string, Look[], SlotkeeperError | undefined, string | undefined]>([
   ],
   ['another failure', [look(0), failed(10)], lost, undefined],
   [
+    'a failure at the first look',
+    [],
+    lost,
+    'no snapshot: db:5432 did not answer. The recording has a gap until a later look succeeds.',
+  ],
+  [
     'a snapshot after failures',
     [look(10), failed(20), failed(30)],
     undefined,
@@ -60,7 +66,25 @@ test.each<[Look[], number, string]>([
   [[look(0), look(90)], Number.POSITIVE_INFINITY, '1m 30s: 2 snapshots, 4.0 kB'],
   [[look(0), failed(70)], 600_000, '1m 10s of 10m: 1 snapshot, 2.0 kB, no answer for 1m 10s'],
 ])('the progress after %j', (looks, forMs, said) => {
-  expect(tellStatus(after(...looks), forMs)).toBe(said)
+  expect(tellStatus([after(...looks)], forMs)).toBe(said)
+})
+
+test('the progress of several instances', () => {
+  const left = after(look(0), failed(10))
+  const all = [left, after(look(0), look(70)), after(look(0), failed(70)), after(failed(70))]
+  expect(tellStatus(all, 600_000)).toBe(
+    '1m 10s of 10m: 4 snapshots, 8.0 kB, no answer from 2 of 3 instances for 1m 10s',
+  )
+})
+
+test('the end for one of several instances', () => {
+  const one = { target: 'db/shop-2', out: 'a.jsonl', pick: true }
+  expect(tellEnd(after(look(0)), one)).toBe(
+    'recorded 1 snapshot of db/shop-2 in 0s, with 40 sessions each: 2.0 kB in a.jsonl. Next: slotkeeper replay a.jsonl --target db/shop-2 --policy POLICY.json',
+  )
+  expect(tellEnd(after(failed(0), failed(10)), one)).toBe(
+    'recorded no snapshot of db/shop-2. 2 looks failed; the longest gap is 10s.',
+  )
 })
 
 test.each<[number, string, string]>([

@@ -11,6 +11,10 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const rules = '"rules": [{"name": "a", "state": "idle", "olderThan": "1m"}]'
 writeFileSync(join(folder, 'policy.json'), `{${rules}, "keep": 3}`)
 
+const CLUSTER = 'shop.cluster-abc123.eu-central-1.rds.amazonaws.com'
+const READERS = CLUSTER.replace('cluster-', 'cluster-ro-')
+const CUSTOM = CLUSTER.replace('cluster-', 'cluster-custom-')
+
 const least = {
   SLOTKEEPER_TARGET: 'shop',
   SLOTKEEPER_MODE: 'reap',
@@ -57,6 +61,13 @@ test.each<[Record<string, string>, object]>([
     { SLOTKEEPER_METRICS: 'emf', SLOTKEEPER_METRIC_SET: 'essential', SLOTKEEPER_NAMESPACE: 'N' },
     { metrics: { via: 'emf', set: 'essential', namespace: 'N' } },
   ],
+  [{}, { cluster: false, autoPause: false }],
+  [{ SLOTKEEPER_CLUSTER: '' }, { cluster: false }],
+  [{ SLOTKEEPER_CLUSTER: 'aurora' }, { cluster: true, autoPause: false }],
+  [{ SLOTKEEPER_CLUSTER: 'aurora', SLOTKEEPER_HOST: CLUSTER }, { cluster: true }],
+  [{ SLOTKEEPER_CLUSTER: 'aurora', SLOTKEEPER_HOST: READERS }, { cluster: true }],
+  [{ SLOTKEEPER_CLUSTER: 'aurora', SLOTKEEPER_AUTO_PAUSE: 'on' }, { autoPause: true }],
+  [{ SLOTKEEPER_AUTO_PAUSE: 'off' }, { autoPause: false }],
 ])('%o', (env, expected) => {
   expect(read(env)).toMatchObject(expected)
 })
@@ -94,6 +105,22 @@ test.each<[Record<string, string>, string]>([
   [{ SLOTKEEPER_HOST: 'postgres://u:hush@db' }, 'SLOTKEEPER_HOST: found a URL;'],
   [{ SLOTKEEPER_HOST: 'db ' }, 'SLOTKEEPER_HOST: found "db "'],
   [{ SLOTKEEPER_TLS: 'on' }, 'SLOTKEEPER_TLS: found "on"'],
+  [{ SLOTKEEPER_CLUSTER: 'Aurora' }, 'SLOTKEEPER_CLUSTER: found "Aurora"'],
+  [{ SLOTKEEPER_CLUSTER: 'true' }, 'SLOTKEEPER_CLUSTER: found "true"; expected "aurora"'],
+  [
+    { SLOTKEEPER_CLUSTER: 'aurora', SLOTKEEPER_HOST: 'db.example' },
+    'SLOTKEEPER_HOST: found "db.example": this is not a name that RDS gave a cluster',
+  ],
+  [
+    { SLOTKEEPER_CLUSTER: 'aurora', SLOTKEEPER_HOST: '10.0.0.7' },
+    'SLOTKEEPER_HOST: found "10.0.0.7": an address does not tell',
+  ],
+  [{ SLOTKEEPER_AUTO_PAUSE: 'true' }, 'SLOTKEEPER_AUTO_PAUSE: found "true"'],
+  [{ SLOTKEEPER_AUTO_PAUSE: 'on' }, '"on" needs SLOTKEEPER_CLUSTER=aurora beside it'],
+  [
+    { SLOTKEEPER_CLUSTER: 'aurora', SLOTKEEPER_AUTO_PAUSE: 'on', SLOTKEEPER_HOST: CUSTOM },
+    'SLOTKEEPER_AUTO_PAUSE: the host',
+  ],
   [{ SLOTKEEPER_METRICS: 'none' }, 'SLOTKEEPER_METRICS: found "none"'],
   [{ SLOTKEEPER_POLICY: '' }, 'SLOTKEEPER_POLICY: policy: expected JSON'],
   [{ SLOTKEEPER_POLICY: '{' }, 'SLOTKEEPER_POLICY: policy: expected JSON'],

@@ -23,7 +23,7 @@ afterAll(() => echo.close())
 const open = async (tripMs?: number) => {
   const network = await startProxy(
     { host: '127.0.0.1', port: (echo.address() as { port: number }).port },
-    tripMs,
+    { tripMs },
   )
   const socket = connect(network.port, '127.0.0.1')
   await once(socket, 'connect')
