@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { type BoundsInput, parseBounds } from '../lambda/core/bounds.ts'
 import { METRIC_SETS } from '../lambda/core/measurements.ts'
 import { POLICY_MISSING, parsePolicy } from '../lambda/core/policy.ts'
 import { brief, list, oneOf, record, text } from '../lambda/core/schema.ts'
@@ -57,6 +58,8 @@ const targetSchema = record({
   metrics: v.optional(oneOf(['cloudwatch', 'emf'])),
   metricSet: v.optional(oneOf(METRIC_SETS)),
   alarms: v.optional(alarmsSchema),
+  // `boundsProblems` checks it with the function's own schema.
+  bounds: v.optional(v.custom<BoundsInput>(() => true)),
 })
 
 const contextSchema = record({
@@ -135,6 +138,7 @@ function targetProblems(path: string, target: Unchecked, deployment: Place): str
   }
   if (policy !== undefined) problems.push(...policyProblems(path, policy))
   else if (mode === 'reap') problems.push(`${path}.policy: ${POLICY_MISSING}`)
+  problems.push(...boundsProblems(path, target))
   problems.push(...hostProblems(path, target), ...authoritiesProblems(path, target, deployment))
   return problems
 }
@@ -189,6 +193,16 @@ function secretProblems(
   return problems
 }
 
+function boundsProblems(path: string, { bounds, adminSecretArn }: Unchecked): string[] {
+  if (bounds === undefined) return []
+  const parsed = parseBounds(bounds)
+  const problems = parsed.ok ? [] : parsed.problems.map((problem) => `${path}.${problem}`)
+  if (adminSecretArn === undefined) {
+    problems.push(`${path}.bounds: expected adminSecretArn beside it, which sets them`)
+  }
+  return problems
+}
+
 function policyProblems(path: string, policy: unknown): string[] {
   const parsed = parsePolicy(policy)
   return parsed.ok ? [] : parsed.problems.map((problem) => `${path}.${problem}`)
@@ -202,7 +216,7 @@ function placeholders(path: string, value: unknown): string[] {
   }
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([key, child]) => {
-    if (['name', 'policy', 'database', 'iamUser'].includes(key)) return []
+    if (['name', 'policy', 'database', 'iamUser', 'bounds'].includes(key)) return []
     return placeholders(Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, child)
   })
 }
