@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config'
 /** Tests of PostgreSQL's own behaviour run on each release. All other tests run once. */
 const ON_EACH_RELEASE = ['test/integration/**/*.test.ts', 'test/e2e/lambda/*.test.ts']
 
+/** Takes half a minute of a core, so only `npm run test:all` runs it. */
+const SLOW = ['test/fleet/**/*.test.ts']
+
 /** Older major versions. Their packages exist only for this platform. */
 const earlier = process.platform === 'linux' && process.arch === 'x64' ? [14, 15, 16, 17] : []
 
@@ -35,7 +38,17 @@ export default defineConfig({
           // The CDK's validation takes seconds for each template. `npm run synth` runs it instead.
           env: { CDK_VALIDATION: 'false' },
           include: ['test/**/*.test.ts'],
-          exclude: ON_EACH_RELEASE,
+          exclude: [...ON_EACH_RELEASE, ...SLOW],
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'fleet',
+          env: { CDK_VALIDATION: 'false' },
+          include: SLOW,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
       ...earlier.map((major) => onRelease(`postgres-${major}`, `postgres-${major}`)),

@@ -7,6 +7,7 @@ export const DOCUMENTS = {
   profile: 'docs/speed.md',
   wrongful: 'docs/safety.md',
   cost: 'docs/operations.md',
+  fleet: 'docs/operations.md',
 } as const
 
 export type BenchName = keyof typeof DOCUMENTS

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { cost } from './cost.ts'
 import { type BenchName, DOCUMENTS } from './documents.ts'
+import { fleet } from './fleet.ts'
 import { profile } from './profile.ts'
 import { quiet } from './quiet.ts'
 import { reap } from './reap.ts'
@@ -18,6 +19,7 @@ const benches: Record<BenchName, () => Promise<Table>> = {
   start,
   profile,
   cost,
+  fleet,
   scale,
   wrongful,
 }

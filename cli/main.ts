@@ -8,6 +8,7 @@ import { guardOutput } from './output.ts'
 import { rehearseCommand } from './rehearse/command.ts'
 import { writeOut } from './show.ts'
 import { sweepCommand } from './sweep.ts'
+import { targetsCommand } from './targets/command.ts'
 
 const EXIT_REFUSED = 1
 const EXIT_USAGE = 2
@@ -52,7 +53,7 @@ Exit codes: 0 success; 1 failed, or the server refused to end a session;
 2 wrong usage or settings; 3 could not connect or log in to the server.`,
   )
 
-for (const command of [sweepCommand(), grantsCommand(), rehearseCommand()]) {
+for (const command of [sweepCommand(), grantsCommand(), targetsCommand(), rehearseCommand()]) {
   // A command that is added, unlike one that is made by the program, does not inherit these.
   program.addCommand(command.copyInheritedSettings(program))
 }

@@ -21,6 +21,7 @@ import { databaseProblem, iamUserProblem, idProblem, resourceIdProblem } from '.
 import { isPlaceholder } from './placeholders.ts'
 import type { PolicyInput } from './policy.ts'
 import { PERIODS_S } from './schedule.ts'
+import { readTargetsFile } from './targets-file.ts'
 
 const id = (prefix: string) => checked(`"${prefix}-…"`, idProblem(prefix))
 const secretArn = v.optional(checked("a secret's ARN", secretArnProblem))
@@ -67,6 +68,8 @@ const contextSchema = record({
   dashboards: v.optional(flag, true),
   alarms: v.optional(alarmsSchema, {}),
   targets: list(targetSchema, 'one or more targets'),
+  // `readTargetsFile` has put its targets into `targets`.
+  targetsFile: v.optional(text('a file with a list of targets, beside cdk.json')),
 })
 
 /** The context `slotkeeper` in `cdk.json`. */
@@ -80,29 +83,39 @@ type Unchecked = Partial<Record<keyof Target, unknown>>
  * Reads and checks the app's context.
  * @param deployment the region and the account, if the app can be deployed. It then also refuses
  *   placeholders, and secrets that the function could not read there.
+ * @param folder that of `cdk.json`, where `targetsFile` is
  * @throws Error that names the path of each problem and the accepted form
  */
-export function readContext(input: unknown, deployment: Omit<Place, 'partition'> = {}): Context {
-  if (input === undefined) {
+export function readContext(
+  given: unknown,
+  deployment: Omit<Place, 'partition'> = {},
+  folder = process.cwd(),
+): Context {
+  if (given === undefined) {
     throw new Error('context slotkeeper: missing; expected { "targets": [ … ] } in cdk.json')
   }
+  const { context: input, file } = readTargetsFile(given, folder)
   const result = v.safeParse(contextSchema, input)
   const { targets } = (input ?? {}) as { targets?: unknown }
-  const given: unknown[] = Array.isArray(targets) ? targets : []
-  const problems = [
+  const all: unknown[] = Array.isArray(targets) ? targets : []
+  const found = [
     ...(result.issues ?? []).map((issue) => problemOf('slotkeeper', issue)),
-    ...given.flatMap((target, index) =>
+    ...all.flatMap((target, index) =>
       typeof target === 'object' && target !== null
         ? [
-            ...nameProblems(given, index),
+            ...nameProblems(all, index),
             ...targetProblems(`slotkeeper.targets[${index}]`, target, deployment),
           ]
         : [],
     ),
     ...(deployment.account === undefined ? [] : placeholders('slotkeeper', input)),
   ]
-  if (result.success && problems.length === 0) return result.output
-  throw refusal('context slotkeeper', problems, 'context ')
+  if (result.success && found.length === 0) return result.output
+  if (file === undefined) throw refusal('context slotkeeper', found, 'context ')
+  throw refusal(
+    'context slotkeeper',
+    found.map((problem) => problem.replace(/^slotkeeper\.targets(?=[[:])/, () => file)),
+  )
 }
 
 function nameProblems(targets: unknown[], index: number): string[] {
