@@ -6,6 +6,9 @@ const ON_EACH_RELEASE = ['test/integration/**/*.test.ts', 'test/e2e/lambda/*.tes
 /** Tests with programs in other languages, which `npm test` leaves out. */
 const FOREIGN = ['test/clients/*.test.ts']
 
+/** Takes half a minute of a core, so only `npm run test:all` runs it. */
+const SLOW = ['test/fleet/**/*.test.ts']
+
 /** Older major versions. Their packages exist only for this platform. */
 const earlier = process.platform === 'linux' && process.arch === 'x64' ? [14, 15, 16, 17] : []
 
@@ -38,10 +41,20 @@ export default defineConfig({
           // The CDK's validation takes seconds for each template. `npm run synth` runs it instead.
           env: { CDK_VALIDATION: 'false' },
           include: ['test/**/*.test.ts'],
-          exclude: [...ON_EACH_RELEASE, ...FOREIGN, '**/node_modules/**'],
+          exclude: [...ON_EACH_RELEASE, ...SLOW, ...FOREIGN, '**/node_modules/**'],
         },
       },
       { test: { ...shared, name: 'clients', include: FOREIGN } },
+      {
+        test: {
+          ...shared,
+          name: 'fleet',
+          env: { CDK_VALIDATION: 'false' },
+          include: SLOW,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+        },
+      },
       ...earlier.map((major) => onRelease(`postgres-${major}`, `postgres-${major}`)),
       onRelease('postgres-newest'),
     ],

@@ -9,6 +9,7 @@ export const DOCUMENTS = {
   replay: 'docs/speed.md',
   wrongful: 'docs/safety.md',
   cost: 'docs/operations.md',
+  fleet: 'docs/operations.md',
 } as const
 
 export type BenchName = keyof typeof DOCUMENTS

@@ -24,6 +24,7 @@ const benches: Record<BenchName, () => Promise<Table>> = {
   scale: async () => (await import('./scale.ts')).scale(),
   wrongful: async () => (await import('./wrongful.ts')).wrongful(),
   replay: async () => (await import('./replay.ts')).replay(),
+  fleet: async () => (await import('./fleet.ts')).fleet(),
 }
 const NAMES = Object.keys(benches) as BenchName[]
 

@@ -13,6 +13,7 @@ import { rehearseCommand } from './rehearse/command.ts'
 import { replayCommand } from './replay/command.ts'
 import { writeOut } from './show.ts'
 import { sweepCommand } from './sweep.ts'
+import { targetsCommand } from './targets/command.ts'
 import { watchCommand } from './watch/command.ts'
 
 guardOutput(EXIT_REFUSED)
@@ -46,6 +47,7 @@ for (const command of [
   replayCommand(),
   drillCommand(),
   grantsCommand(),
+  targetsCommand(),
   rehearseCommand(),
 ]) {
   // A command that is added, unlike one that is made by the program, does not inherit these.

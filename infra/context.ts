@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { type BoundsInput, parseBounds } from '../lambda/core/bounds.ts'
 import { METRIC_SETS } from '../lambda/core/measurements.ts'
 import { POLICY_MISSING, parsePolicy } from '../lambda/core/policy.ts'
 import { brief, list, oneOf, record, text } from '../lambda/core/schema.ts'
@@ -20,6 +21,7 @@ import { databaseProblem, iamUserProblem, idProblem, resourceIdProblem } from '.
 import { isPlaceholder } from './placeholders.ts'
 import type { PolicyInput } from './policy.ts'
 import { PERIODS_S } from './schedule.ts'
+import { readTargetsFile } from './targets-file.ts'
 
 const id = (prefix: string) => checked(`"${prefix}-…"`, idProblem(prefix))
 const secretArn = v.optional(checked("a secret's ARN", secretArnProblem))
@@ -58,6 +60,8 @@ const targetSchema = record({
   metricSet: v.optional(oneOf(METRIC_SETS)),
   record: v.optional(flag),
   alarms: v.optional(alarmsSchema),
+  // `boundsProblems` checks it with the function's own schema.
+  bounds: v.optional(v.custom<BoundsInput>(() => true)),
 })
 
 const contextSchema = record({
@@ -65,6 +69,8 @@ const contextSchema = record({
   dashboards: v.optional(flag, true),
   alarms: v.optional(alarmsSchema, {}),
   targets: list(targetSchema, 'one or more targets'),
+  // `readTargetsFile` has put its targets into `targets`.
+  targetsFile: v.optional(text('a file with a list of targets, beside cdk.json')),
 })
 
 /** The context `slotkeeper` in `cdk.json`. */
@@ -78,29 +84,39 @@ type Unchecked = Partial<Record<keyof Target, unknown>>
  * Reads and checks the app's context.
  * @param deployment the region and the account, if the app can be deployed. It then also refuses
  *   placeholders, and secrets that the function could not read there.
+ * @param folder that of `cdk.json`, where `targetsFile` is
  * @throws Error that names the path of each problem and the accepted form
  */
-export function readContext(input: unknown, deployment: Omit<Place, 'partition'> = {}): Context {
-  if (input === undefined) {
+export function readContext(
+  given: unknown,
+  deployment: Omit<Place, 'partition'> = {},
+  folder = process.cwd(),
+): Context {
+  if (given === undefined) {
     throw new Error('context slotkeeper: missing; expected { "targets": [ … ] } in cdk.json')
   }
+  const { context: input, file } = readTargetsFile(given, folder)
   const result = v.safeParse(contextSchema, input)
   const { targets } = (input ?? {}) as { targets?: unknown }
-  const given: unknown[] = Array.isArray(targets) ? targets : []
-  const problems = [
+  const all: unknown[] = Array.isArray(targets) ? targets : []
+  const found = [
     ...(result.issues ?? []).map((issue) => problemOf('slotkeeper', issue)),
-    ...given.flatMap((target, index) =>
+    ...all.flatMap((target, index) =>
       typeof target === 'object' && target !== null
         ? [
-            ...nameProblems(given, index),
+            ...nameProblems(all, index),
             ...targetProblems(`slotkeeper.targets[${index}]`, target, deployment),
           ]
         : [],
     ),
     ...(deployment.account === undefined ? [] : placeholders('slotkeeper', input)),
   ]
-  if (result.success && problems.length === 0) return result.output
-  throw refusal('context slotkeeper', problems, 'context ')
+  if (result.success && found.length === 0) return result.output
+  if (file === undefined) throw refusal('context slotkeeper', found, 'context ')
+  throw refusal(
+    'context slotkeeper',
+    found.map((problem) => problem.replace(/^slotkeeper\.targets(?=[[:])/, () => file)),
+  )
 }
 
 function nameProblems(targets: unknown[], index: number): string[] {
@@ -136,6 +152,7 @@ function targetProblems(path: string, target: Unchecked, deployment: Place): str
   }
   if (policy !== undefined) problems.push(...policyProblems(path, policy))
   else if (mode === 'reap') problems.push(`${path}.policy: ${POLICY_MISSING}`)
+  problems.push(...boundsProblems(path, target))
   problems.push(...hostProblems(path, target), ...authoritiesProblems(path, target, deployment))
   return problems
 }
@@ -190,6 +207,16 @@ function secretProblems(
   return problems
 }
 
+function boundsProblems(path: string, { bounds, adminSecretArn }: Unchecked): string[] {
+  if (bounds === undefined) return []
+  const parsed = parseBounds(bounds)
+  const problems = parsed.ok ? [] : parsed.problems.map((problem) => `${path}.${problem}`)
+  if (adminSecretArn === undefined) {
+    problems.push(`${path}.bounds: expected adminSecretArn beside it, which sets them`)
+  }
+  return problems
+}
+
 function policyProblems(path: string, policy: unknown): string[] {
   const parsed = parsePolicy(policy)
   return parsed.ok ? [] : parsed.problems.map((problem) => `${path}.${problem}`)
@@ -203,7 +230,7 @@ function placeholders(path: string, value: unknown): string[] {
   }
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([key, child]) => {
-    if (['name', 'policy', 'database', 'iamUser'].includes(key)) return []
+    if (['name', 'policy', 'database', 'iamUser', 'bounds'].includes(key)) return []
     return placeholders(Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, child)
   })
 }

@@ -124,31 +124,51 @@ export class ReaperDashboard extends Construct {
   }
 }
 
-/** One dashboard for many targets. */
+/**
+ * CloudWatch allows 500 metrics in a widget, and 2500 in a dashboard. Each target has three here, and 500 is for
+ * all of them together.
+ */
+const MOST_TARGETS = 150
+
+/**
+ * One dashboard for many targets. Beyond 150 targets there are several, since CloudWatch limits the metrics of a
+ * dashboard: `Slotkeeper`, `Slotkeeper_2` and so on, with the targets in their order.
+ */
 export class OverviewDashboard extends Construct {
   constructor(scope: Construct, id: string, targets: TargetMetrics[]) {
     super(scope, id)
-    const each = (name: MetricName, statistic?: string) =>
-      targets.map((metrics) => metrics.of(name, statistic, metrics.target))
-    addDashboard(this, 'Slotkeeper').addWidgets(
-      new Row(
-        graph({
-          title: 'Slots used, %',
-          left: each('SlotsUsedPercent'),
-          leftAnnotations: FULL,
-          width: FULL_WIDTH,
-        }),
-      ),
-      new Row(
-        graph({ title: 'Sessions reaped', left: each('SessionsReaped', 'Sum'), width: HALF_WIDTH }),
-        graph({
-          title: 'Sweeps that succeeded',
-          left: each('SweepSucceeded', 'Sum'),
-          width: HALF_WIDTH,
-        }),
-      ),
-    )
+    for (let first = 0; first < targets.length; first += MOST_TARGETS) {
+      const page = first / MOST_TARGETS + 1
+      // The first page keeps the place that it had when there was only one.
+      const place = page === 1 ? this : new Construct(this, `Page${page}`)
+      const name = page === 1 ? 'Slotkeeper' : `Slotkeeper_${page}`
+      const rows = overviewRows(targets.slice(first, first + MOST_TARGETS))
+      addDashboard(place, name).addWidgets(...rows)
+    }
   }
+}
+
+function overviewRows(targets: TargetMetrics[]): Row[] {
+  const each = (name: MetricName, statistic?: string) =>
+    targets.map((metrics) => metrics.of(name, statistic, metrics.target))
+  return [
+    new Row(
+      graph({
+        title: 'Slots used, %',
+        left: each('SlotsUsedPercent'),
+        leftAnnotations: FULL,
+        width: FULL_WIDTH,
+      }),
+    ),
+    new Row(
+      graph({ title: 'Sessions reaped', left: each('SessionsReaped', 'Sum'), width: HALF_WIDTH }),
+      graph({
+        title: 'Sweeps that succeeded',
+        left: each('SweepSucceeded', 'Sum'),
+        width: HALF_WIDTH,
+      }),
+    ),
+  ]
 }
 
 function essentialRows(metrics: TargetMetrics): Row[] {

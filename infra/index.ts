@@ -8,6 +8,7 @@ export type {
   AlarmsOptions,
 } from './alarm-options.ts'
 export { ReaperAlarms, type ReaperAlarmsProps, TargetMetrics } from './alarms.ts'
+export type { ServerBound } from './bounds.ts'
 export { OverviewDashboard, ReaperDashboard, type ReaperDashboardProps } from './dashboard.ts'
 export type { Database, DatabaseAddress } from './database.ts'
 export type { Placement } from './network.ts'

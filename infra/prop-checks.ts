@@ -145,6 +145,8 @@ const schema = record({
   createRole: v.optional(
     record({ adminSecret: secret, adminEncryptionKey: key } satisfies Entries<CreateRoleProps>),
   ),
+  // The construct validates it by the function's own schema.
+  bounds: v.optional(v.unknown()),
   vpc: v.optional(like('vpcId', 'an ec2.IVpc')),
   vpcSubnets: v.optional(v.custom(isObject, 'expected an ec2.SubnetSelection')),
   securityGroups: v.optional(

@@ -2,6 +2,7 @@ import { Stack, Token } from 'aws-cdk-lib'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
 import type { IConstruct } from 'constructs'
+import { parseBounds } from '../lambda/core/bounds.ts'
 import { POLICY_MISSING, parsePolicy } from '../lambda/core/policy.ts'
 import { isComplete, type Place, partitionOf, placeProblem, secretArnProblem } from './arns.ts'
 import { builtFolder } from './assets.ts'
@@ -33,6 +34,7 @@ export function propProblems(scope: IConstruct, props: SessionReaperProps): stri
     // An invalid server has no address to check.
     ...(ofDatabase.length === 0 ? authoritiesProblems(scope, sound) : []),
     ...policyProblems(props),
+    ...boundsProblems(props),
   ]
 }
 
@@ -56,6 +58,15 @@ function policyProblems({ mode, policy }: SessionReaperProps): string[] {
   // The function reads the policy from JSON, which leaves out undefined values.
   const parsed = parsePolicy(JSON.parse(json))
   return parsed.ok ? [] : parsed.problems
+}
+
+function boundsProblems({ bounds, createRole }: SessionReaperProps): string[] {
+  if (bounds === undefined) return []
+  const parsed = parseBounds(bounds)
+  return [
+    ...(parsed.ok ? [] : parsed.problems),
+    ...(createRole === undefined ? ['bounds: expected createRole beside it, which sets them'] : []),
+  ]
 }
 
 /** @param auth any value, because an app in JavaScript can pass anything */

@@ -6,6 +6,7 @@ import type { ILogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Endpoint } from 'aws-cdk-lib/aws-rds'
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
 import type { AlarmsOptions } from './alarm-options.ts'
+import type { ServerBound } from './bounds.ts'
 import type { Database } from './database.ts'
 import type { Placement } from './network.ts'
 import type { MetricSet, MetricsVia, ReaperMode } from './options.ts'
@@ -229,4 +230,11 @@ export interface SessionReaperProps extends Placement {
    * @default - you create the role yourself; `npx slotkeeper grants` prints the SQL
    */
   readonly createRole?: CreateRoleProps
+  /**
+   * Limits that the server itself keeps for roles of applications: set at deployment, changed with the next one,
+   * and taken back when they are removed, unless a person has changed them since. They need `createRole`.
+   * @example [{ user: 'shop_app', idleSessionTimeout: '1h', connectionLimit: 60 }]
+   * @default - none
+   */
+  readonly bounds?: readonly ServerBound[]
 }

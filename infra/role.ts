@@ -7,6 +7,7 @@ import { Provider } from 'aws-cdk-lib/custom-resources'
 import { Construct } from 'constructs'
 import { provisionCode } from './assets.ts'
 import { readAuthorities } from './authorities.ts'
+import type { ServerBound } from './bounds.ts'
 import { BundledFunction } from './function.ts'
 import type { Placement } from './network.ts'
 
@@ -59,6 +60,12 @@ export interface ReaperRoleProps extends Placement {
    * @default - none
    */
   readonly certificateAuthorities?: string | undefined
+  /**
+   * Limits that the server itself keeps for roles of applications. They are set and taken back with the stack.
+   * @example [{ user: 'shop_app', idleSessionTimeout: '1h', connectionLimit: 60 }]
+   * @default - none
+   */
+  readonly bounds?: readonly ServerBound[] | undefined
 }
 
 /**
@@ -111,6 +118,8 @@ export class ReaperRole extends Construct {
         secret: secret?.secretArn,
         iamUser,
         database: props.databaseName,
+        // As text, because CloudFormation makes text of every number.
+        bounds: props.bounds && Stack.of(this).toJsonString(props.bounds),
       },
     })
   }

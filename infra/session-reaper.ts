@@ -163,6 +163,7 @@ export class SessionReaper extends Construct implements IConnectable {
         // For a cluster, the writer: no other instance can create a role.
         ...addressOf(database),
         databaseName: props.databaseName,
+        bounds: props.bounds,
         ...sweep.placement,
       })
       role.node.addDependency(...ways)

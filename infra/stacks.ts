@@ -8,6 +8,7 @@ import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
 import type { Construct } from 'constructs'
 import { settingsOf } from './alarm-settings.ts'
 import { isComplete } from './arns.ts'
+import type { ServerBound } from './bounds.ts'
 import type { Context, Target } from './context.ts'
 import { OverviewDashboard } from './dashboard.ts'
 import type { Placement } from './network.ts'
@@ -90,6 +91,7 @@ function addTarget(
     dashboard,
     reserveConcurrency: target.reserveConcurrency,
     createRole: createRoleOf(stack, target),
+    bounds: target.bounds as ServerBound[] | undefined,
     ...placementOf(stack, target),
   })
   addOutputs(stack, reaper)

@@ -42,7 +42,8 @@ const match = record({
 })
 
 const DURATION_FORM = 'expected a duration such as "30s": a number with ms, s, m or h'
-const duration = v.pipe(
+/** A duration such as `15m`, in seconds. */
+export const duration = v.pipe(
   v.string(DURATION_FORM),
   v.regex(DURATION, DURATION_FORM),
   v.transform((written) => {

@@ -165,6 +165,7 @@ test('docs/reference.md names every option of the command line, and no other', (
     'replay',
     'drill',
     'grants',
+    'targets',
     'rehearse',
     '',
   ].map((verb) =>
@@ -183,6 +184,7 @@ test('docs/reference.md names every option of the command line, and no other', (
     'replay',
     'drill',
     'grants',
+    'targets',
     'rehearse',
   ])
   for (const verb of verbs) expect(read('README.md')).toContain(`\`slotkeeper ${verb}\``)

@@ -68,6 +68,7 @@ describe('cdk.json', () => {
     ['hots', HOST, 'did you mean "host"?'],
     ['network', network, undefined],
     ['policy', { rules: [STALE], keep: 2 }, undefined],
+    ['bounds', [{ user: 'shop_app', connectionLimit: 60 }], 'expected adminSecretArn beside it'],
   ])('%s %j', (key, value, said) => {
     expectRefusal(read({ [key]: value }), `context slotkeeper.targets[0].${key}`, said)
   })
@@ -84,6 +85,12 @@ describe('cdk.json', () => {
   ])('%s', (path, different, said) => {
     const found = read({ network: { ...network, ...different } })
     expectRefusal(found, `context slotkeeper.targets[0].${path}`, said)
+  })
+
+  test('names the path of the problem in bounds', () => {
+    const bounds = [{ user: 'shop_app', idleSessionTimeout: 30 }]
+    const path = 'context slotkeeper.targets[0].bounds[0].idleSessionTimeout'
+    expectRefusal(read({ bounds, adminSecretArn: SECRET }), path, '"30s"')
   })
 
   test('names the path of the problem in a policy', () => {

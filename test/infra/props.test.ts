@@ -222,6 +222,7 @@ describe('docs/operations.md names every property', () => {
     ['alarms', () => reap(newStack(), { alarms: { '?': 1 } as never })],
     ['one alarm', () => reap(newStack(), { alarms: { Silent: { '?': 1 } as never } })],
     ['createRole', () => reap(newStack(), { createRole: { '?': 1 } as never })],
+    ['bounds', () => reap(newStack(), { bounds: [{ user: 'a', '?': 1 } as never] })],
     ['connectionParameters', () => connectionParameters({ '?': 1 } as object)],
   ])('of %s', (_, run) => {
     const keys = keysOf(run) ?? []

@@ -196,6 +196,16 @@ test('the function that makes the database role may read two secrets', () => {
   ])
 })
 
+test('the function that makes the database role gets the bounds as they were written', () => {
+  const stack = newStack()
+  const bounds = [{ user: 'shop_app', idleSessionTimeout: '1h', connectionLimit: 60 }] as const
+  const { template } = reaper(
+    { createRole: { adminSecret: Secret.fromSecretNameV2(stack, 'Admin', 'master') }, bounds },
+    stack,
+  )
+  has(template, 'Custom::SlotkeeperRole', { bounds: JSON.stringify(bounds) })
+})
+
 test('the database role is made after the network paths to the database and its secrets exist', () => {
   const stack = newStack()
   const vpc = new Vpc(stack, 'Vpc', { natGateways: 0 })

@@ -100,6 +100,7 @@ describe('the construct', () => {
     ['alarms', true, 'expected an object with topic'],
     ['alarms', null, 'expected an object with topic'],
     ['createRole', true, 'expected an object with adminSecret'],
+    ['bounds', [{ user: 'shop_app', connectionLimit: 5 }], 'expected createRole beside it'],
     ['vpcSubnets', {}, 'expected vpc beside it'],
     ['createEndpoints', true, 'expected vpc beside it'],
     ['endpoint', { hostname: HOST, port: 5432 }, 'expected none beside database.host'],
@@ -108,6 +109,16 @@ describe('the construct', () => {
     const found = refusalOf(() => construct(() => ({ [name]: value })))
     expectRefusal(found, `Test/Shop: ${name}`, said)
   })
+})
+
+test('bounds with the path of the problem', () => {
+  const found = refusalOf(() =>
+    construct((stack) => ({
+      bounds: [{ user: 'shop_app', connectionLimit: 0 }],
+      createRole: { adminSecret: Secret.fromSecretNameV2(stack, 'Admin', 'master') },
+    })),
+  )
+  expectRefusal(found, 'Test/Shop: bounds[0].connectionLimit', '0 would refuse every login')
 })
 
 describe('no refusal shows a password', () => {
