@@ -8,7 +8,7 @@ import { diagnoseBlindly } from './blind.ts'
 import { diagnose } from './diagnose.ts'
 import type { Diagnosis } from './diagnosis.ts'
 import { UNPINNED } from './facts.ts'
-import { explainNoWayIn } from './no-way-in.ts'
+import { explainNoWayIn, showNoWayIn } from './no-way-in.ts'
 import { observe } from './observe.ts'
 import { showDiagnosis } from './show.ts'
 
@@ -19,7 +19,7 @@ const EXIT_FINDINGS = 1
 /** Watches, concludes, prints. Returns the exit code, which is 1 if there is a finding worse than `info`. */
 export async function runDoctor(options: DoctorOptions): Promise<number> {
   const forMs = readDuration('--for', options.for)
-  const diagnosis = await examine(options, forMs)
+  const diagnosis = await examine(options, forMs).catch((failure) => sayNoWayIn(failure, options))
   writeOut(options.json ? safeJson(diagnosis) : showDiagnosis(diagnosis, process.stdout.columns))
   return diagnosis.findings.some(({ severity }) => severity !== 'info') ? EXIT_FINDINGS : 0
 }
@@ -43,6 +43,14 @@ async function examine(options: DoctorOptions, forMs: number): Promise<Diagnosis
   }
 }
 
+/** @throws the failure. A person gets the SQL in lines to paste, and a program gets it in the error. */
+function sayNoWayIn(failure: unknown, { json }: DoctorOptions): never {
+  if (!(failure instanceof SlotkeeperError) || failure.kind !== 'exhausted') throw failure
+  if (json) throw explainNoWayIn(failure)
+  writeOut(showNoWayIn())
+  throw failure
+}
+
 function asFailure(error: unknown): SlotkeeperError {
   if (error instanceof SlotkeeperError) return error
   throw error
@@ -56,5 +64,5 @@ async function sayWhatCanBeSaid(
   if (failure.kind === 'blind' || failure.kind === 'rights') {
     return diagnoseBlindly(gate, target, failure)
   }
-  throw failure.kind === 'exhausted' ? explainNoWayIn(failure) : failure
+  throw failure
 }
