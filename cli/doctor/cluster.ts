@@ -10,6 +10,7 @@ import { asFailure, LOOK_MS } from '../looks.ts'
 import { type Diagnosis, hasFindings } from './diagnosis.ts'
 import { examine } from './examine.ts'
 import { UNPINNED } from './facts.ts'
+import { explainNoWayIn } from './no-way-in.ts'
 
 /** What is wrong with one instance, or why it can't be said. */
 export type Examined = {
@@ -57,8 +58,12 @@ async function examineMember(
   const { id, isWriter, gate } = member
   const target = instanceTarget(cluster, id)
   const result = await examine(gate, target, forMs, stop, `${id}: `).catch(asFailure)
-  const gone = result instanceof SlotkeeperError ? leaving(member, result) : undefined
-  return { id, target, isWriter, result: gone ?? result, counts: gone === undefined }
+  if (!(result instanceof SlotkeeperError)) {
+    return { id, target, isWriter, result, counts: true }
+  }
+  const gone = leaving(member, result)
+  const told = result.kind === 'exhausted' ? explainNoWayIn(result) : result
+  return { id, target, isWriter, result: gone ?? told, counts: gone === undefined }
 }
 
 export function reportOf(target: string, instances: Examined[]): ClusterDiagnosis {

@@ -1,4 +1,5 @@
 import { safeJson } from '../../lambda/core/text.ts'
+import { SlotkeeperError } from '../../lambda/errors.ts'
 import { createGate } from '../../lambda/postgres/gate.ts'
 import { type Connection, readConnection, type Source } from '../connection.ts'
 import { readDuration } from '../duration.ts'
@@ -8,6 +9,7 @@ import { examineCluster, reportOf, worstExit } from './cluster.ts'
 import { hasFindings } from './diagnosis.ts'
 import { examine } from './examine.ts'
 import { UNPINNED } from './facts.ts'
+import { explainNoWayIn, showNoWayIn } from './no-way-in.ts'
 import { showDiagnosis } from './show.ts'
 import { showInstances } from './show-instances.ts'
 
@@ -28,6 +30,14 @@ export async function runDoctor(options: DoctorOptions): Promise<number> {
   }
 }
 
+/** @throws the failure. A person gets the SQL in lines to paste, and a program gets it in the error. */
+function sayNoWayIn(failure: unknown, json: boolean): never {
+  if (!(failure instanceof SlotkeeperError) || failure.kind !== 'exhausted') throw failure
+  if (json) throw explainNoWayIn(failure)
+  writeOut(showNoWayIn())
+  throw failure
+}
+
 type Run = (
   connection: Connection,
   forMs: number,
@@ -37,7 +47,9 @@ type Run = (
 
 const runOnServer: Run = async ({ target, credentials, tls }, forMs, stop, json) => {
   const gate = createGate(credentials, tls, UNPINNED)
-  const diagnosis = await examine(gate, target, forMs, stop).finally(gate.close)
+  const diagnosis = await examine(gate, target, forMs, stop)
+    .catch((failure) => sayNoWayIn(failure, json))
+    .finally(gate.close)
   writeOut(json ? safeJson(diagnosis) : showDiagnosis(diagnosis, process.stdout.columns))
   return hasFindings(diagnosis) ? EXIT_REFUSED : 0
 }

@@ -5,7 +5,6 @@ import { asFailure } from '../looks.ts'
 import { diagnoseBlindly } from './blind.ts'
 import { diagnose } from './diagnose.ts'
 import type { Diagnosis } from './diagnosis.ts'
-import { explainNoWayIn } from './no-way-in.ts'
 import { observe } from './observe.ts'
 
 /**
@@ -36,5 +35,5 @@ async function sayWhatCanBeSaid(
   if (failure.kind === 'blind' || failure.kind === 'rights') {
     return diagnoseBlindly(gate, target, failure)
   }
-  throw failure.kind === 'exhausted' ? explainNoWayIn(failure) : failure
+  throw failure
 }

@@ -64,6 +64,10 @@ test('without a way in, doctor says what to do', async () => {
     error: { kind: 'exhausted', message: expect.stringContaining('pg_terminate_backend') },
   })
   expect(err).toMatch(/REPLICATION/)
+  const shown = await slotkeeper(['doctor', '--for', '10ms', '--url', url])
+  expect(shown).toMatchObject({ code: 3, err: expect.stringMatching(/REPLICATION/) })
+  expect(shown.out).toMatch(/^ {2}SELECT count\(pg_terminate_backend\(pid\)\)/m)
+  for (const line of shown.out.split('\n')) expect(line.length).toBeLessThanOrEqual(81)
   await db.endAll()
 })
 

@@ -62,6 +62,11 @@ describe('full', () => {
       await db.open(app, 'listener', 'listen orders'),
       await db.open(app, 'migration', 'select pg_advisory_lock(1)'),
       await db.open(app, 'transaction', 'begin', 'select 1'),
+      await db.open(
+        replicator,
+        'polls a slot',
+        "select pg_create_physical_replication_slot('polled', true, true)",
+      ),
     ]
     expect((await db.admin.query(WHO_HOLDS)).rows.length).toBeGreaterThan(3)
     expect((await db.admin.query(FREE_SLOTS)).rows).toEqual([{ count: '0' }])
