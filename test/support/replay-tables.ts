@@ -62,7 +62,7 @@ export function tablesOf({ pools, difference, policies }: ReplayReport): [string
         pool.peakUsed,
         pool.meanBusy,
         pool.longestGapThatCameBackSeconds ?? -1,
-        pool.safeOlderThanSeconds,
+        pool.safeOlderThanSeconds ?? -1,
         pool.frees.mean,
         pool.frees.atPeak,
         pool.gaps.used,

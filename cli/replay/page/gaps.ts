@@ -17,7 +17,7 @@ type Scale = { edges: readonly number[]; span: Span; policies: string[] }
 /** A picture of the idle gaps of each pool, the pool with the most sessions first. */
 export function gapsSection({ pools, policies }: ReplayReport, histograms: Histograms): Element[] {
   const limits = histograms.pools.flatMap((pool) => pool.limits.map(({ seconds }) => seconds))
-  const safe = pools.map(({ safeOlderThanSeconds }) => safeOlderThanSeconds)
+  const safe = pools.flatMap(({ safeOlderThanSeconds }) => safeOlderThanSeconds ?? [])
   const { edges } = histograms
   const names = policies.map(({ name }) => name)
   const scale = { edges, span: spanOf(histograms, [...limits, ...safe]), policies: names }
@@ -91,8 +91,9 @@ function linesOf(pool: PoolResult, histogram: Histogram, { edges, policies }: Sc
     return { seconds: limit.seconds, text, policy, isLimit: !limit.conditional }
   })
   const { safeOlderThan, safeOlderThanSeconds: seconds } = pool
-  const safe = { seconds, text: `safe from ${safeOlderThan}`, isLimit: false }
-  const lines = [safe, ...limits.slice(0, MOST_LINES)]
+  const safe =
+    seconds === null ? [] : [{ seconds, text: `safe from ${safeOlderThan}`, isLimit: false }]
+  const lines = [...safe, ...limits.slice(0, MOST_LINES)]
   return lines.sort((a, b) => a.seconds - b.seconds)
 }
 
@@ -103,6 +104,7 @@ function sentences(pool: PoolResult, histogram: Histogram, scale: Scale): HTMLEl
     longest === null
       ? 'None was seen to be used again.'
       : `The longest of those that were used again took at most ${duration(longest)}.`
+  const safe = safeOlderThan === null ? 'No safe age is known.' : `Safe from ${safeOlderThan} on.`
   const all = `${counted(gaps.used, 'gap')} used again, ${number(gaps.ended)} ended unused, ${number(gaps.undecided)} undecided.`
   const none =
     scale.policies.length > 0 && histogram.limits.length === 0
@@ -112,7 +114,7 @@ function sentences(pool: PoolResult, histogram: Histogram, scale: Scale): HTMLEl
     element('li', {}, limitSentence(limit, histogram, scale)),
   )
   return [
-    element('p', {}, `${all} ${cameBack} Safe from ${safeOlderThan} on.${none}`),
+    element('p', {}, `${all} ${cameBack} ${safe}${none}`),
     ...(rules.length > 0 ? [element('ul', {}, ...rules)] : []),
   ]
 }

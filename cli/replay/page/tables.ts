@@ -29,7 +29,11 @@ const seconds = (value: number | null): Cell =>
   value === null
     ? { text: 'none seen', value: -1, kind: 'number' }
     : { text: duration(value), value, kind: 'number' }
-const age = (written: string, value: number): Cell => ({ text: written, value, kind: 'number' })
+const age = (written: string | null, value: number | null): Cell => ({
+  text: written ?? 'not known',
+  value: value ?? -1,
+  kind: 'number',
+})
 
 const POOL = ['user@database', 'application', 'client'].map(
   (head, index): Column<Pool> => ({ head, cell: (pool) => name(poolNames(pool)[index] ?? '') }),
