@@ -198,7 +198,7 @@ test('docs/reference.md names every option of the command line, and no other', (
 
 test('docs/reference.md names the exit code of every kind of error', () => {
   const codes: Record<string, number> = { EXIT_REFUSED: 1, EXIT_USAGE: 2, EXIT_NO_CONNECTION: 3 }
-  const kinds = [...read('cli/main.ts').matchAll(/^ {2}(\w+): (EXIT_\w+),$/gm)]
+  const kinds = [...read('cli/exit-codes.ts').matchAll(/^ {2}(\w+): (EXIT_\w+),$/gm)]
   expect(kinds.length).toBeGreaterThan(10)
   for (const [, kind = '', code = ''] of kinds) {
     expect(read('docs/reference.md')).toContain(`| \`${kind}\` | ${codes[code]} |`)
