@@ -6,8 +6,11 @@ const ON_EACH_RELEASE = ['test/integration/**/*.test.ts', 'test/e2e/lambda/*.tes
 /** Tests with programs in other languages, which `npm test` leaves out. */
 const FOREIGN = ['test/clients/*.test.ts']
 
-/** Takes half a minute of a core, so only `npm run test:all` runs it. */
-const SLOW = ['test/fleet/**/*.test.ts']
+/** The synthesis of a thousand targets, which takes half a minute of a core. Only `npm run test:all` runs it. */
+const FLEET = ['test/fleet/**/*.test.ts']
+
+/** Tests that wait for a real minute. Only `npm run test:all` runs them, on the newest release. */
+const SLOW = ['test/integration/doctor/aged.test.ts', 'test/e2e/drill/nothing-left.test.ts']
 
 /** Older major versions. Their packages exist only for this platform. */
 const earlier = process.platform === 'linux' && process.arch === 'x64' ? [14, 15, 16, 17] : []
@@ -24,6 +27,7 @@ const onRelease = (name: string, release?: string) => ({
     ...shared,
     name,
     include: ON_EACH_RELEASE,
+    exclude: SLOW,
     provide: release === undefined ? {} : { release },
   },
 })
@@ -41,16 +45,17 @@ export default defineConfig({
           // The CDK's validation takes seconds for each template. `npm run synth` runs it instead.
           env: { CDK_VALIDATION: 'false' },
           include: ['test/**/*.test.ts'],
-          exclude: [...ON_EACH_RELEASE, ...SLOW, ...FOREIGN, '**/node_modules/**'],
+          exclude: [...ON_EACH_RELEASE, ...SLOW, ...FLEET, ...FOREIGN, '**/node_modules/**'],
         },
       },
       { test: { ...shared, name: 'clients', include: FOREIGN } },
+      { test: { ...shared, name: 'slow', include: SLOW } },
       {
         test: {
           ...shared,
           name: 'fleet',
           env: { CDK_VALIDATION: 'false' },
-          include: SLOW,
+          include: FLEET,
           testTimeout: 600_000,
           hookTimeout: 600_000,
         },

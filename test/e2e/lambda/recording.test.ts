@@ -146,7 +146,7 @@ network.judge = (chunk, from) => {
   // The first instant in a snapshot says when it was taken. Those of its sessions stay.
   const head = from === 'server' ? chunk.indexOf('serverVersion') : -1
   const text = chunk.toString('latin1')
-  const [at] = head < 0 ? [] : (/\d{10}(?=\.\d{6})/.exec(text.slice(head)) ?? [])
+  const [at] = head < 0 ? [] : (/\d{10}(?=\.\d)/.exec(text.slice(head)) ?? [])
   if (at !== undefined) chunk.write(String(Number(at) + aheadSeconds), text.indexOf(at, head))
   return 'pass'
 }

@@ -169,7 +169,7 @@ test('an instance that is starting fails alone', async () => {
 })
 
 test.each([
-  [[], '4MB'],
+  [[], '16MB'],
   [['work_mem'], '7MB'],
 ])('the settings %j keep the value of the role', async (unpinned, expected) => {
   say('shop-1')
