@@ -1,10 +1,11 @@
 import { Command } from 'commander'
+import { withCluster } from '../cluster-option.ts'
 import { withServer } from '../server-options.ts'
 import type { WatchOptions } from './options.ts'
 
 /** The command `slotkeeper watch`. */
 export function watchCommand(): Command {
-  return withServer(new Command('watch'))
+  return withCluster(withServer(new Command('watch')))
     .summary('look at one server again and again; end idle sessions only with --reap')
     .description(
       'Shows live which sessions hold the connection slots, which session the policy would end next, and when. Full screen on a terminal; otherwise one line for each look, and one for each change. Ends no session unless you give --reap.',
@@ -20,7 +21,8 @@ export function watchCommand(): Command {
     .addHelpText(
       'after',
       `
-Keys: q quit, p pause, s sort, up and down choose a pool, enter its sessions, h help.
+Keys: q quit, p pause, s sort, up and down choose a pool, enter its sessions, h help;
+with --cluster, tab chooses an instance.
 
 Examples:
   slotkeeper watch --url postgres://slotkeeper:PASSWORD@HOST:5432/postgres

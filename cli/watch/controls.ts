@@ -9,6 +9,8 @@ export type Controls = {
   sort: Sort
   /** The key of the selected pool. Without one, or if it is gone, the first one is selected. */
   selected?: string
+  /** The instance of a cluster whose pools are shown. Without one, or if it is gone, the first one is shown. */
+  instance?: string
   /** How many sessions of the pool are scrolled away. */
   scrolled: number
 }

@@ -1,9 +1,8 @@
-import { type Controls, type Key, press, START } from './controls.ts'
+import { type Controls, type Key, START } from './controls.ts'
 import { clockMs } from './loop.ts'
 import type { Output } from './output.ts'
-import type { Picture } from './picture.ts'
 import { openTerminal } from './terminal.ts'
-import { view } from './view.ts'
+import type { Line, Screen } from './text.ts'
 
 /** What keys ask of the watch itself. */
 export type Requests = {
@@ -13,8 +12,14 @@ export type Requests = {
   onError(error: unknown): void
 }
 
-export type FullScreen = {
-  show(picture: Picture): void
+/** What a picture looks like, and what a key changes in it. */
+export type Face<P> = {
+  view(picture: P, controls: Controls, screen: Screen, nowMs: number): Line[]
+  press(controls: Controls, key: Key, picture: P): Controls
+}
+
+export type FullScreen<P> = {
+  show(picture: P): void
   /** Says that the end waits for the sweep under way. */
   ending(): void
   close(): Promise<void>
@@ -24,7 +29,12 @@ export type FullScreen = {
 const TICK_MS = 1_000
 
 /** Shows the watch on the whole terminal, from now until it is closed. */
-export function openFullScreen(first: Picture, output: Output, requests: Requests): FullScreen {
+export function openFullScreen<P>(
+  first: P,
+  { view, press }: Face<P>,
+  output: Output,
+  requests: Requests,
+): FullScreen<P> {
   let picture = first
   let controls: Controls = START
   const change = (changed: Controls) => {
@@ -50,7 +60,7 @@ export function openFullScreen(first: Picture, output: Output, requests: Request
   const onKey = (key: Key) => {
     const action = actions[`${key.ctrl ? 'ctrl ' : ''}${key.name}`]
     if (action) action()
-    else if (!key.ctrl) change(press(controls, key, picture.sight?.pools ?? []))
+    else if (!key.ctrl) change(press(controls, key, picture))
   }
   const terminal = openTerminal({
     output,

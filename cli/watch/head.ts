@@ -23,7 +23,7 @@ export function head(picture: Picture, controls: Controls, screen: Screen, nowMs
   ]
 }
 
-function title({ target, mode, policyName, everyMs, sight }: Picture): Line {
+export function title({ target, mode, policyName, everyMs, sight }: Picture): Line {
   const at = sight ? `${utc(sight.snapshot.atMs)}, ` : ''
   const version = sight?.report.server.version
   const release =
@@ -50,7 +50,7 @@ function slotsLine({ report: { slots } }: Sight, screen: Screen): Line {
   ]
 }
 
-function historyLine(
+export function historyLine(
   { history }: Picture,
   { report: { sessions } }: Sight,
   screen: Screen,
@@ -95,7 +95,7 @@ export function sparkline(history: Sample[], nowMs: number, width: number, level
 }
 
 /** What a person must know before reading on. */
-function banners(
+export function banners(
   { sight, lost, policy }: Picture,
   controls: Controls,
   screen: Screen,
@@ -107,7 +107,7 @@ function banners(
   }
   if (lost) {
     const since = `LOOKS FAIL since ${utc(lost.sinceMs)} (${age((nowMs - lost.sinceMs) / 1000)})`
-    alarm(`${since}; tries again. This picture is old. ${lost.message}`)
+    alarm(`${since}; tries again. ${sight ? 'This picture is old. ' : ''}${lost.message}`)
   }
   if (controls.ending) {
     const text = 'ENDING: waits for the sweep under way, to say what it did. q again ends at once.'

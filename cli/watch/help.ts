@@ -5,6 +5,7 @@ export const HELP = [
   'p             pause, and go on        up, down   choose a pool, or scroll',
   'h, ?          this help               enter      the sessions of the pool',
   'Ctrl-Z        suspend                 esc        back to the pools',
+  'tab           the next instance of a cluster',
   '',
   'busy      active            tx       idle in a transaction',
   'oldest    the longest that a session of the pool is idle',

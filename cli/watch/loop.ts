@@ -1,9 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Report } from '../../lambda/core/report.ts'
+import type { Mode, Report } from '../../lambda/core/report.ts'
 import { SlotkeeperError } from '../../lambda/errors.ts'
-import { deadlineIn, SWEEP_MS } from '../../lambda/postgres/gate.ts'
-import type { Target, TargetSweep } from '../../lambda/target.ts'
-import { begin, lose, type Picture, type Subject, see } from './picture.ts'
+import { type Deadline, deadlineIn, SWEEP_MS } from '../../lambda/postgres/gate.ts'
+import type { Picture, Subject } from './picture.ts'
 
 /** How the person, or the system, steers the loop. */
 export type Control = {
@@ -18,11 +17,30 @@ export type Control = {
   track<T>(sweep: Promise<T>): Promise<T>
 }
 
+/** What is swept: one server, or a cluster. `S` is what a sweep of it showed. */
+export type Sweepable<S> = {
+  /** @throws SlotkeeperError */
+  sweep(mode: Mode, deadline: Deadline): Promise<S>
+  /** Closes the kept connections. */
+  close(): Promise<void>
+}
+
+/** What is known after a look, whatever is watched. */
+export type Known = Pick<Picture, 'target' | 'mode' | 'lost' | 'totals'>
+
+/** How each look makes a new picture of the last. Times are on the clock of this machine, ms since the epoch. */
+export type Story<P extends Known, S> = {
+  begin(subject: Subject): P
+  see(picture: P, swept: S, nowMs: number, startedMs: number): P
+  /** @param startedMs when the look that failed began */
+  lose(picture: P, error: SlotkeeperError, startedMs: number): P
+}
+
 /** Where the looks are shown. Resolves when there is room for the next. */
-export type Show = (before: Picture, now: Picture) => Promise<void>
+export type Show<P> = (before: P, now: P) => Promise<void>
 
 /** The last picture, and whether a sweep was cut off: then it is not known what it did. */
-export type Watched = { picture: Picture; isCutOff: boolean }
+export type Watched<P> = { picture: P; isCutOff: boolean }
 
 /** How long the end waits for a sweep under way, ms. A sweep that reaps has to say what it ended. */
 const GRACE_MS = { observe: 1_000, reap: SWEEP_MS }
@@ -35,12 +53,13 @@ const LONGEST_IDLE_MS = 60_000
  * Sweeps again and again, over one kept connection.
  * @throws SlotkeeperError if the first look fails. Later ones may: the picture says so, and the next look follows.
  */
-export async function loop(
+export async function loop<P extends Known, S>(
   subject: Subject,
-  target: Target,
+  { begin, see, lose }: Story<P, S>,
+  target: Sweepable<S>,
   control: Control,
-  show: Show,
-): Promise<Watched> {
+  show: Show<P>,
+): Promise<Watched<P>> {
   let picture = begin(subject)
   let failures = 0
   while (!control.stop.aborted) {
@@ -54,12 +73,10 @@ export async function loop(
       picture = lose(picture, answer, startedMs)
     } else {
       failures = 0
-      picture = see(picture, answer, clockMs())
+      picture = see(picture, answer, clockMs(), startedMs)
     }
     const { everyMs } = subject
-    if (control.isPaused() || everyMs > LONGEST_IDLE_MS || holdsReserve(picture)) {
-      await target.close()
-    }
+    if (control.isPaused() || everyMs > LONGEST_IDLE_MS) await target.close()
     await unlessAborted(show(before, picture), control.stop)
     const elapsedMs = clockMs() - startedMs
     await rest(Math.max(0, waitMs(everyMs, failures) - elapsedMs), control.stop)
@@ -73,11 +90,11 @@ export function clockMs(): number {
   return performance.timeOrigin + performance.now()
 }
 
-async function sweepOnce(
-  target: Target,
+async function sweepOnce<S>(
+  target: Sweepable<S>,
   { mode }: Subject,
   { stop, hurry, track }: Control,
-): Promise<TargetSweep | SlotkeeperError | undefined> {
+): Promise<S | SlotkeeperError | undefined> {
   const begun = track(target.sweep(mode, deadlineIn(SWEEP_MS)))
   const sweeping = begun.catch((error: unknown) => {
     if (error instanceof SlotkeeperError) return error
@@ -95,13 +112,9 @@ export function waitMs(everyMs: number, failures: number): number {
 }
 
 /**
- * Whether this look came in through the reserve. The next one can do so too; so the connection is given back, and
+ * Whether a look came in through the reserve. The next one can do so too; so the connection is given back, and
  * those who have only the reserve find it free.
  */
-function holdsReserve({ lost, sight }: Picture): boolean {
-  return !lost && sight !== undefined && isInReserve(sight.report)
-}
-
 export function isInReserve({ entry, slots }: Pick<Report, 'entry' | 'slots'>): boolean {
   return entry === 'client' && slots.used > slots.max - slots.reserved
 }

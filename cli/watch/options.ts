@@ -6,7 +6,12 @@ import { type ModeOptions, readMode } from '../mode.ts'
 import { readPolicy } from '../policy-option.ts'
 import type { Subject } from './picture.ts'
 
-export type WatchOptions = Source & ModeOptions & { every: string; json?: boolean }
+export type WatchOptions = Source &
+  ModeOptions & {
+    every: string
+    json?: boolean
+    cluster?: boolean
+  }
 
 const LEAST_MS = 500
 const MOST_MS = 24 * 3_600_000

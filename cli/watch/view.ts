@@ -11,11 +11,13 @@ import {
 } from './sections.ts'
 import { fitLine, type Line, type Screen } from './text.ts'
 
-const KEYS = {
+const KEYS: Keys = {
   pools: 'q quit  p pause  s sort  up/down choose  enter its sessions  h help',
   sessions: 'q quit  p pause  up/down scroll  esc back  h help',
   help: 'q quit  h back',
 }
+/** The line of the keys, for each page. */
+export type Keys = Record<Controls['page'], string>
 /** With fewer rows, the line of the keys gives way. */
 const LEAST_FOR_KEYS = 6
 
@@ -25,12 +27,23 @@ const LEAST_FOR_KEYS = 6
  * @returns at most as many lines as the screen has rows, none wider than its columns
  */
 export function view(picture: Picture, controls: Controls, screen: Screen, nowMs: number): Line[] {
-  const top = head(picture, controls, screen, nowMs)
+  return arrange(head(picture, controls, screen, nowMs), KEYS, picture, controls, screen, nowMs)
+}
+
+/** The lines of the head, the page below them, and the keys. */
+export function arrange(
+  top: Line[],
+  keyWords: Keys,
+  picture: Picture,
+  controls: Controls,
+  screen: Screen,
+  nowMs: number,
+): Line[] {
   const hasKeys = screen.rows >= LEAST_FOR_KEYS
   const room = Math.max(0, screen.rows - top.length - (hasKeys ? 1 : 0))
   const middle = body(picture, controls, screen, nowMs, room).slice(0, room)
   const blank = Array<Line>(hasKeys ? room - middle.length : 0).fill([])
-  const keys: Line[] = hasKeys ? [[{ text: KEYS[controls.page], style: 'dim' }]] : []
+  const keys: Line[] = hasKeys ? [[{ text: keyWords[controls.page], style: 'dim' }]] : []
   return [...top, ...middle, ...blank, ...keys]
     .slice(0, screen.rows)
     .map((line) => fitLine(line, screen))

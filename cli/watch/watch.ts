@@ -1,41 +1,49 @@
 import { constants } from 'node:os'
 import type { ReadCredentials } from '../../lambda/core/credentials.ts'
-import { safeJson } from '../../lambda/core/text.ts'
 import { messageOf, SlotkeeperError } from '../../lambda/errors.ts'
-import { createGate } from '../../lambda/postgres/gate.ts'
-import { createTarget, type Target } from '../../lambda/target.ts'
 import { readConnection, type Source } from '../connection.ts'
+import { EXIT_REFUSED } from '../exit-codes.ts'
 import { age } from '../show.ts'
 import { type Conductor, createConductor } from './conductor.ts'
 import { type FullScreen, openFullScreen } from './full-screen.ts'
-import { describeLook } from './lines.ts'
-import { loop, type Watched } from './loop.ts'
+import { type Known, loop, type Sweepable, type Watched } from './loop.ts'
 import { readSubject, type WatchOptions } from './options.ts'
 import { createOutput, type Output } from './output.ts'
-import { begin, type Picture, type Subject } from './picture.ts'
-
-const EXIT_REFUSED = 1
+import type { Subject } from './picture.ts'
+import { clusterScene, type Scene, serverScene } from './scenes.ts'
+import { openInstances, openTarget } from './subjects.ts'
 
 /**
- * Watches one server until it is told to end. It ends the process itself: a sweep that was cut off, or a terminal that
- * takes nothing any more, must not keep it.
+ * Watches one server, or a cluster, until it is told to end. It ends the process itself: a sweep that was cut off, or a
+ * terminal that takes nothing any more, must not keep it.
  * @throws SlotkeeperError if the first look fails, or if it ends while looks fail
  */
 export async function watch(options: WatchOptions): Promise<void> {
-  const { target: name, credentials, tls } = readConnection(options, process.env)
-  const subject = readSubject(options, name)
-  const gate = createGate(rereading(options, credentials), tls)
-  const target = createTarget(name, subject.policy, gate)
+  const given = readConnection(options, process.env)
+  const subject = readSubject(options, given.target)
+  const connection = { ...given, credentials: rereading(options, given.credentials) }
+  const json = options.json ?? false
+  if (options.cluster) await run(clusterScene, subject, openInstances(connection, subject), json)
+  else await run(serverScene, subject, openTarget(connection, subject), json)
+}
+
+async function run<P extends Known, S>(
+  scene: Scene<P, S>,
+  subject: Subject,
+  target: Sweepable<S>,
+  json: boolean,
+): Promise<void> {
   const output = createOutput()
   const conductor = createConductor()
   const startedMs = performance.now()
-  const isOnTerminal = !options.json && process.stdout.isTTY && process.env.TERM !== 'dumb'
-  const screen = isOnTerminal ? openScreen(subject, target, output, conductor) : undefined
-  const describe = options.json ? jsonOf : linesOf
+  const isOnTerminal = !json && process.stdout.isTTY && process.env.TERM !== 'dumb'
+  const screen = isOnTerminal ? openScreen(scene, subject, target, output, conductor) : undefined
+  const describe = (before: P, now: P) =>
+    (json ? scene.json(now) : scene.lines(before, now)).map((line) => `${line}\n`).join('')
 
-  let watched: Watched
+  let watched: Watched<P>
   try {
-    watched = await loop(subject, target, conductor, async (before, now) => {
+    watched = await loop(subject, scene, target, conductor, async (before, now) => {
       if (screen) screen.show(now)
       else await output.write(describe(before, now)).catch(conductor.onLostOutput)
     })
@@ -47,7 +55,7 @@ export async function watch(options: WatchOptions): Promise<void> {
     const summary = summarize(watched.picture, performance.now() - startedMs)
     await output.write(`${summary}\n`).catch(conductor.onLostOutput)
   }
-  finish(watched, conductor, output)
+  finish(watched, scene.isClean(watched.picture), conductor, output)
 }
 
 /** If the server refuses the login, reads again where the password came from: it may have been rotated. */
@@ -59,13 +67,14 @@ function rereading(source: Source, credentials: ReadCredentials): ReadCredential
   }
 }
 
-function openScreen(
+function openScreen<P extends Known, S>(
+  scene: Scene<P, S>,
   subject: Subject,
-  target: Target,
+  target: Sweepable<S>,
   output: Output,
   conductor: Conductor,
-): FullScreen {
-  const screen = openFullScreen(begin(subject), output, {
+): FullScreen<P> {
+  const screen = openFullScreen(scene.begin(subject), scene, output, {
     end: () => conductor.end({}),
     async pause(isPaused) {
       conductor.pause(isPaused)
@@ -79,19 +88,8 @@ function openScreen(
   return screen
 }
 
-function jsonOf(_: Picture, { lost, sight }: Picture): string {
-  const { kind, message } = lost ?? {}
-  return `${safeJson(lost ? { error: { kind, message } } : sight?.report)}\n`
-}
-
-function linesOf(before: Picture, now: Picture): string {
-  return describeLook(before, now)
-    .map((line) => `${line}\n`)
-    .join('')
-}
-
 /** What stays on the terminal. */
-function summarize({ target, mode, totals }: Picture, ms: number): string {
+function summarize({ target, mode, totals }: Known, ms: number): string {
   const { looks, reaped, refused } = totals
   const done = mode === 'reap' ? `reaped ${reaped}` : `would have reaped ${reaped}`
   const denied = refused > 0 ? `; the server refused ${refused}` : ''
@@ -99,7 +97,12 @@ function summarize({ target, mode, totals }: Picture, ms: number): string {
 }
 
 /** Ends the process, by the signal that asked for it or with the exit code. */
-function finish({ picture, isCutOff }: Watched, conductor: Conductor, output: Output): void {
+function finish<P extends Known>(
+  { picture, isCutOff }: Watched<P>,
+  isClean: boolean,
+  conductor: Conductor,
+  output: Output,
+): void {
   const { signal, lostOutput } = conductor.ending()
   if (lostOutput !== undefined) {
     complain(`the output could not be written: ${messageOf(lostOutput)}`)
@@ -112,7 +115,7 @@ function finish({ picture, isCutOff }: Watched, conductor: Conductor, output: Ou
   if (signal) process.exit(128 + constants.signals[signal])
   if (lostOutput !== undefined) process.exit(EXIT_REFUSED)
   if (picture.lost) throw new SlotkeeperError(picture.lost.kind, picture.lost.message)
-  process.exit(picture.totals.refused > 0 ? EXIT_REFUSED : 0)
+  process.exit(isClean ? 0 : EXIT_REFUSED)
 }
 
 function complain(text: string): void {

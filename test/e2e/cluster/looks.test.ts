@@ -1,14 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createInterface } from 'node:readline'
+import { afterAll, afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { ClusterDiagnosis } from '../../../cli/doctor/cluster.ts'
 import type { Diagnosis } from '../../../cli/doctor/diagnosis.ts'
 import { CLUSTER, hostOf, testAurora } from '../../support/aurora.ts'
 import { slotkeeper } from '../../support/command.ts'
 import { REAPER_ROLES } from '../../support/server.ts'
+import { openTerminal, tmux } from '../../support/terminal.ts'
 import { until } from '../../support/until.ts'
 
 const aurora = await testAurora(['shop-1', 'shop-2', 'shop-3'], { max_connections: '40' })
@@ -91,6 +93,95 @@ describe('doctor', () => {
     const { code, out } = await doctor('--json')
     expect(code).toBe(3)
     expect(JSON.parse(out)).toMatchObject({ error: { kind: 'unreachable' } })
+  })
+})
+
+describe('watch', () => {
+  const ARGS = ['watch', '--cluster', '--url', server, '--every', '500ms']
+
+  function start(...args: string[]) {
+    const child = spawn(process.execPath, ['dist/cli.mjs', ...ARGS, ...args], {
+      env: { PATH: process.env.PATH, ...aurora.network() },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    const said = { lines: [] as string[] }
+    createInterface({ input: child.stdout }).on('line', (line) => said.lines.push(line))
+    return { child, said, exited: once(child, 'close') }
+  }
+
+  test('--json prints a line for each instance and look, and follows the cluster', async () => {
+    aurora.say('shop-1', 'shop-2')
+    const victim = await aurora.of('shop-2').db.open(app, 'php')
+    const { child, said, exited } = start('--json')
+    const of = (id: string) =>
+      said.lines.map((line) => JSON.parse(line)).filter(({ target }) => target === `${NAME}/${id}`)
+    await until(() => of('shop-2').length > 1)
+    expect(of('shop-2')[0]).toMatchObject({ mode: 'observe', entry: 'client' })
+    expect(of('shop-2')[1]).toMatchObject({ entry: 'warm' })
+    expect(of('shop-3')).toEqual([])
+    aurora.say('shop-1', 'shop-2', 'shop-3')
+    await until(() => of('shop-3').length > 0)
+    aurora.lead(hostOf('shop-2'), undefined)
+    aurora.of('shop-2').proxy.cut()
+    await until(() => of('shop-2').at(-1)?.error?.kind === 'unreachable')
+    const others = of('shop-1').length
+    await until(() => of('shop-1').length > others)
+    expect(of('shop-1').at(-1)).toHaveProperty('slots')
+    expect(victim.isAlive()).toBe(true)
+    child.kill('SIGTERM')
+    expect(await exited).toEqual([143, null])
+  })
+
+  test('without a terminal each line names its instance', async () => {
+    await aurora.of('shop-2').db.open(app, 'php')
+    const { child, said, exited } = start()
+    await until(() =>
+      said.lines.includes('shop-2   shop_app@postgres php 127.0.0.1: 0 -> 1 sessions'),
+    )
+    for (const { id } of aurora.instances) {
+      expect(said.lines).toContainEqual(
+        expect.stringMatching(new RegExp(`^${id} \\d\\d:\\d\\d:\\d\\d UTC \\d+ of 37 slots `)),
+      )
+    }
+    aurora.say('shop-1', 'shop-2')
+    await until(() => said.lines.includes('shop-3 has left the cluster'))
+    child.kill('SIGINT')
+    expect(await exited).toEqual([130, null])
+  })
+
+  test('--reap ends sessions on every instance', async () => {
+    const atOnce = join(folder, 'policy.json')
+    const rules = [{ name: 'now', state: 'idle', olderThan: '0s' }]
+    writeFileSync(atOnce, JSON.stringify({ scope: { users: ['shop_*'] }, rules }))
+    const victims = await Promise.all(aurora.instances.map(({ db }) => db.open(app, 'php')))
+    const { child, exited } = start('--reap', '--policy', atOnce, '--json')
+    await Promise.all(victims.map(({ ended }) => ended))
+    child.kill('SIGTERM')
+    expect(await exited).toEqual([143, null])
+  })
+
+  test('fails at once if no instance can be looked at', async () => {
+    for (const { id } of aurora.instances) aurora.lead(hostOf(id), undefined)
+    expect(await run('watch')).toMatchObject({ code: 3, out: '' })
+  })
+
+  test.skipIf(tmux === undefined)('on a terminal it shows all instances', async () => {
+    await aurora.of('shop-2').db.open(app, 'php')
+    const terminal = await openTerminal(100, 30, aurora.network())
+    const words = [process.execPath, 'dist/cli.mjs', ...ARGS.map((word) => `'${word}'`)]
+    await terminal.type(`${words.join(' ')}; echo "exit=$?"`)
+    const screen = await terminal.shows(/^observes .* UTC/m)
+    expect(screen).toMatch(/^> shop-1 writer +#.*: \d+ of 37, \d+ idle, 1 active$/m)
+    expect(screen).toMatch(/^ {2}shop-2 reader +#.*: \d+ of 37, \d+ idle, 1 active$/m)
+    await terminal.press('Tab')
+    await terminal.shows(/^> shop-2 reader/m)
+    await terminal.shows(/^ ?>? +1 .* php /m)
+    aurora.lead(hostOf('shop-3'), undefined)
+    aurora.of('shop-3').proxy.cut()
+    await terminal.shows(/^ {2}shop-3 reader {2}LOOKS FAIL: unreachable$/m)
+    await terminal.press('q')
+    await terminal.shows(/^exit=1$/m)
   })
 })
 
