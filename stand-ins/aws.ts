@@ -51,6 +51,9 @@ export type Aws = {
 /** What the services hold and have seen. */
 type State = Pick<Aws, 'secrets' | 'secretReads' | 'puts' | 'samples' | 'metricReads' | 'logGroups'>
 
+/** How long an idle connection stays open, ms: longer than a minute between two sweeps. */
+const IDLE_MS = 120_000
+
 /** A refusal in AWS's format: HTTP status 400 and an error type. */
 class Refusal extends Error {
   readonly type: string
@@ -90,6 +93,8 @@ export async function startAws(
     }
   }
   const server = tls ? createTlsServer(tls, serve) : createServer(serve)
+  // Node.js would close an idle connection after 5 to 6 s, perhaps just when the next request is on its way.
+  server.keepAliveTimeout = IDLE_MS
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as { port: number }

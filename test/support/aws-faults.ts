@@ -33,6 +33,8 @@ export async function startFaultyAws(behind: string): Promise<FaultyAws> {
     faulty.requests += 1
     void serve(asked, answer, faulty.faults.shift(), behind)
   }).listen(0, '127.0.0.1')
+  // Only `drop` closes idle connections. Node.js would do so after 5 to 6 s.
+  server.keepAliveTimeout = 600_000
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     faulty.connections += 1
