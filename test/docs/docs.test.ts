@@ -157,7 +157,7 @@ test('docs/operations.md says what each metric of a cluster is made of', () => {
 })
 
 test('docs/reference.md names every option of the command line, and no other', () => {
-  const help = [
+  const expected = [
     'sweep',
     'doctor',
     'watch',
@@ -167,8 +167,8 @@ test('docs/reference.md names every option of the command line, and no other', (
     'grants',
     'targets',
     'rehearse',
-    '',
-  ].map((verb) =>
+  ]
+  const help = [...expected, ''].map((verb) =>
     execFileSync(process.execPath, ['dist/cli.mjs', verb, '--help'].filter(Boolean), {
       encoding: 'utf8',
     }),
@@ -176,17 +176,7 @@ test('docs/reference.md names every option of the command line, and no other', (
   const verbs = [...(help.at(-1) ?? '').matchAll(/^ {2}(\w+) \[options\]/gm)].map(
     ([, verb]) => verb,
   )
-  expect(verbs).toEqual([
-    'sweep',
-    'doctor',
-    'watch',
-    'record',
-    'replay',
-    'drill',
-    'grants',
-    'targets',
-    'rehearse',
-  ])
+  expect(verbs).toEqual(expected)
   for (const verb of verbs) expect(read('README.md')).toContain(`\`slotkeeper ${verb}\``)
   const options = new Set(help.flatMap((text) => text.match(/(?<=^ .*)--[a-z-]+(?=[ ,])/gm) ?? []))
   const table = read('docs/reference.md').split('| option | verbs | meaning |')[1]?.split('\n\n')[0]
